@@ -1,0 +1,55 @@
+"""The command line: `stylegan2-tf COMMAND ...`, one thin module a command."""
+
+import argparse
+import importlib
+import sys
+
+from stylegan2_tf.errors import StyleGANError, UsageError
+
+COMMANDS = {
+    "train": "train on a folder of images (the same as run.py)",
+    "demo-data": "make demonstration slices from the MNI152 template",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message):
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def main(arguments=None, prog="stylegan2-tf"):
+    """Run a command. Returns the exit code: 0, or that of the error (see `errors`)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name, *rest = arguments or ["--help"]
+    try:
+        if name in ("-h", "--help"):
+            print(_overview(prog))
+            return 0
+        if name not in COMMANDS:
+            raise UsageError(f"expected a command ({', '.join(COMMANDS)}), found {name!r}")
+        return run_command(name, rest, f"{prog} {name}")
+    except StyleGANError as error:
+        return explain(prog, error)
+
+
+def run_command(name, arguments, prog):
+    """Parse `arguments` for the command `name` and run it."""
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    parser = Parser(prog=prog, description=COMMANDS[name], allow_abbrev=False)
+    module.add_arguments(parser)
+    return module.run(parser.parse_intermixed_args(arguments))
+
+
+def explain(prog, error):
+    """Print `error` as one line. Returns its exit code."""
+    print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return error.exit_code
+
+
+def _overview(prog):
+    lines = [f"usage: {prog} COMMAND ...", "",
+             "StyleGAN2 for medical images on TensorFlow and Keras.", "", "commands:"]
+    lines += [f"  {name:12}{text}" for name, text in COMMANDS.items()]
+    return "\n".join([*lines, "", f"{prog} COMMAND --help tells the rest."])

@@ -1,0 +1,92 @@
+"""Which files of a folder are images, in an order that is the same everywhere."""
+
+import collections
+import os
+from pathlib import Path
+
+from stylegan2_tf.errors import DataError, UsageError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+
+# What operating systems leave on disks and in archives; may be forbidden to enter.
+SYSTEM_FOLDERS = ("lost+found", "__MACOSX")
+
+
+def find_images(folder):
+    """List the images below `folder`, however deep they lie.
+
+    A file counts by its extension (any case of `EXTENSIONS`). Hidden files and
+    folders are left out, and so are pipes and devices. Linked folders are not
+    entered, so a loop of links ends; a linked file counts once, by its real path.
+
+    Args:
+        folder: Path of the folder; itself it may be a link.
+
+    Returns:
+        List of `Path`, each `folder` and a relative path, sorted by the bytes of
+        the relative path: the same order under every locale and file system.
+
+    Raises:
+        UsageError: `folder` is missing or is not a folder.
+        DataError: It holds no image, or one of its folders may not be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise UsageError(f"Expected a folder of images. {printable(folder)} {problem}.")
+    top = os.path.realpath(folder)
+    paths, others = _walk(top)
+    paths.sort(key=os.fsencode)
+    first = {}  # real path -> the first name of a file that goes by several
+    for path in paths:
+        first.setdefault(os.path.realpath(path) if os.path.islink(path) else path, path)
+    # A file that is linked to is kept under the name that sorts first.
+    images = list(dict.fromkeys(first.values()))
+    if not images:
+        raise DataError(_nothing_found(folder, others))
+    return [folder / path[len(top) :].lstrip(os.sep) for path in images]
+
+
+def printable(name):
+    """Return `name` (a path or text) as one line that any terminal can show.
+
+    Bytes that are not UTF-8 and control characters become escapes such as `\\udcff`.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(name))
+
+
+def _walk(top):
+    """Return the image paths below `top`, unsorted, and a count of other files by extension."""
+    paths, others = [], collections.Counter()
+    for parent, folders, files in os.walk(top, followlinks=False, onerror=_refuse):
+        folders[:] = [f for f in folders if f[0] != "." and f not in SYSTEM_FOLDERS]
+        for name in files:
+            extension = os.path.splitext(name)[1].lower()
+            path = os.path.join(parent, name)
+            if name[0] != "." and extension in EXTENSIONS and _may_be_image(path):
+                paths.append(path)
+            else:
+                others[extension or "no extension"] += 1
+    return paths, others
+
+
+def _may_be_image(path):
+    """Tell pipes and devices, whose reading never ends, from files.
+
+    A link that leads nowhere stays in: decoding then reports it with its reason.
+    """
+    return os.path.isfile(path) or not os.path.exists(path)
+
+
+def _refuse(error):
+    # os.walk would go on in silence, and a class or a subject would be missing.
+    raise DataError(f"Cannot read the folder {printable(error.filename)}: {error.strerror}.")
+
+
+def _nothing_found(folder, others):
+    message = f"No images in {printable(folder)}: looked for {', '.join(EXTENSIONS)}"
+    message += f" in it and its folders, found {others.total():,} other files"
+    if others:
+        kinds = (f"{count:,} {printable(kind)}" for kind, count in others.most_common(5))
+        message += f" ({', '.join(kinds)})"
+    return message + "."

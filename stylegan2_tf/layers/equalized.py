@@ -1,0 +1,165 @@
+"""Dense and convolution layers with equalised learning rate (PG section 4.1).
+
+Weights are stored with standard deviation one and scaled when used, so that Adam,
+whose steps do not depend on the scale of a gradient, moves all layers at one relative rate.
+Shapes: `N` batch, `H W` space, `C` channels.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from stylegan2_tf.layers.activation import get_activation
+from stylegan2_tf.layers.resampling import BINOMIAL, blur, padding_before_strided_conv
+
+
+@keras.saving.register_keras_serializable(package="stylegan2_tf")
+class EqualizedDense(keras.layers.Layer):
+    """Dense layer with equalised learning rate.
+
+    `y = act(x · W · m / sqrt(fan_in) + b · m)`, with `W` stored as `N(0, 1) / m`
+    (PG section 4.1; the multiplier `m` is SG1 appendix C).
+
+    Args:
+        units: Length of the output.
+        activation: `None` or `"leaky_relu"` (slope 0.2, gain sqrt 2).
+        lr_multiplier: `m`, the learning rate of this layer relative to the others.
+        bias_init: What the bias adds before any training.
+
+    Input shape:
+        `[..., fan_in]`.
+
+    Output shape:
+        `[..., units]`.
+
+    Raises:
+        ValueError: `units` is below 1, `lr_multiplier` is not positive, or the activation
+            is unknown.
+
+    Example:
+
+    >>> EqualizedDense(8, activation="leaky_relu")(keras.ops.ones((2, 4))).shape
+    (2, 8)
+    """
+
+    def __init__(self, units, activation=None, lr_multiplier=1.0, bias_init=0.0, **kwargs):
+        super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"Argument `units` must be at least 1. Received: units={units}")
+        if lr_multiplier <= 0:
+            raise ValueError("Argument `lr_multiplier` must be positive. "
+                             f"Received: lr_multiplier={lr_multiplier}")
+        self.units = units
+        self.activation = activation
+        self.lr_multiplier = lr_multiplier
+        self.bias_init = bias_init
+        self._activate = get_activation(activation)
+
+    def build(self, input_shape):
+        fan_in = input_shape[-1]
+        self.kernel = self.add_weight(
+            shape=(fan_in, self.units), name="kernel",
+            initializer=keras.initializers.RandomNormal(stddev=1.0 / self.lr_multiplier))
+        self.bias = self.add_weight(
+            shape=(self.units,), name="bias",
+            initializer=keras.initializers.Constant(self.bias_init / self.lr_multiplier))
+        self._scale = self.lr_multiplier / math.sqrt(fan_in)
+
+    def call(self, x):
+        x = ops.matmul(x, self.kernel * self._scale)
+        return self._activate(x + self.bias * self.lr_multiplier)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "activation": self.activation,
+                "lr_multiplier": self.lr_multiplier, "bias_init": self.bias_init}
+
+
+@keras.saving.register_keras_serializable(package="stylegan2_tf")
+class EqualizedConv2D(keras.layers.Layer):
+    """Convolution with equalised learning rate, with or without halving the size.
+
+    `y = act(conv(x, W / sqrt(C · k²)) + b)`, with `W` stored as `N(0, 1)` (PG section 4.1).
+    With `downsample`, `x` is blurred with `resample_filter` and the convolution has
+    stride 2 (SG1 section 2.1).
+
+    Args:
+        filters: Channels of the output.
+        kernel_size: Side of the kernel, odd.
+        downsample: Whether to halve height and width.
+        activation: `None` or `"leaky_relu"` (slope 0.2, gain sqrt 2).
+        use_bias: Whether to add a bias.
+        resample_filter: Taps of the low-pass filter, used with `downsample`.
+
+    Input shape:
+        `[N, H, W, C]`.
+
+    Output shape:
+        `[N, H, W, filters]`, or `[N, H/2, W/2, filters]` with `downsample`.
+
+    Raises:
+        ValueError: `filters` is below 1, `kernel_size` is even, or the activation is unknown.
+
+    Example:
+
+    >>> EqualizedConv2D(8, 3, downsample=True)(keras.ops.ones((2, 16, 16, 4))).shape
+    (2, 8, 8, 8)
+    """
+
+    def __init__(self, filters, kernel_size=3, downsample=False, activation=None, use_bias=True,
+                 resample_filter=BINOMIAL, **kwargs):
+        super().__init__(**kwargs)
+        check_convolution(filters, kernel_size)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.downsample = downsample
+        self.activation = activation
+        self.use_bias = use_bias
+        self.resample_filter = tuple(resample_filter)
+        self._activate = get_activation(activation)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.kernel = self.add_weight(
+            shape=(self.kernel_size, self.kernel_size, channels, self.filters), name="kernel",
+            initializer=keras.initializers.RandomNormal(stddev=1.0))
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.filters,), name="bias", initializer="zeros")
+        self._scale = 1.0 / math.sqrt(channels * self.kernel_size**2)
+
+    def call(self, x):
+        x = self._convolve(x, self.kernel * self._scale)
+        if self.use_bias:
+            x = x + self.bias
+        return self._activate(x)
+
+    def _convolve(self, x, kernel):
+        if not self.downsample:
+            return ops.conv(x, kernel, padding="same")
+        padding = padding_before_strided_conv(self.resample_filter, self.kernel_size)
+        if self.kernel_size == 1:  # the filter itself may skip what a 1x1 kernel never reads
+            return ops.conv(blur(x, self.resample_filter, padding, strides=2), kernel)
+        x = blur(x, self.resample_filter, padding)
+        return ops.conv(x, kernel, strides=2, padding="valid")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        factor = 2 if self.downsample else 1
+        return (batch, height // factor, width // factor, self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size,
+                "downsample": self.downsample, "activation": self.activation,
+                "use_bias": self.use_bias, "resample_filter": self.resample_filter}
+
+
+def check_convolution(filters, kernel_size):
+    """Raise `ValueError` for sizes that no convolution here can have."""
+    if filters < 1:
+        raise ValueError(f"Argument `filters` must be at least 1. Received: filters={filters}")
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError("Argument `kernel_size` must be odd and positive. "
+                         f"Received: kernel_size={kernel_size}")

@@ -1,0 +1,68 @@
+"""FIR resampling: every change of size is low-pass filtered (SG1 section 2.1, SG2 section 2).
+
+Shapes: `N` batch, `H W` space, `C` channels.
+"""
+
+from keras import ops
+
+BINOMIAL = (1, 3, 3, 1)
+
+
+def fir_kernel(taps, gain=1.0):
+    """The outer product of `taps`, divided by its sum, times `gain`, as nested lists."""
+    total = sum(taps) ** 2
+    return [[gain * row * column / total for column in taps] for row in taps]
+
+
+def blur(x, taps=BINOMIAL, padding=(0, 0), strides=1, gain=1.0):
+    """Pad with zeros, filter every channel with `taps` in both directions, keep each `strides`-th.
+
+    Args:
+        x: Tensor `[N, H, W, C]`.
+        taps: The one-dimensional filter.
+        padding: Rows (and columns) of zeros before and after.
+        strides: 1 or 2.
+        gain: Factor on the result.
+
+    Returns:
+        A tensor `[N, H', W', C]` with `H' = (H + sum(padding) - len(taps)) // strides + 1`.
+    """
+    channels = x.shape[-1]
+    kernel = ops.convert_to_tensor(fir_kernel(taps, gain), dtype=x.dtype)
+    kernel = ops.tile(kernel[:, :, None, None], (1, 1, channels, 1))
+    if any(padding):
+        x = ops.pad(x, ((0, 0), padding, padding, (0, 0)))
+    return ops.depthwise_conv(x, kernel, strides=strides, padding="valid")
+
+
+def padding_before_strided_conv(taps, kernel_size):
+    """Zeros before and after, so that blur and a stride-2 convolution give exactly half the size."""
+    extra = len(taps) - 2 + kernel_size - 1
+    return (extra + 1) // 2, extra // 2
+
+
+def padding_after_transposed_conv(taps, kernel_size):
+    """Zeros around a stride-2 transposed convolution, so that blur gives twice the input's size."""
+    extra = len(taps) + 1 - max(kernel_size, 2)  # the convolution gives 2 (H - 1) + max(k, 2)
+    return (extra + 1) // 2, extra // 2
+
+
+def upsample(image, taps=BINOMIAL):
+    """Double the size of images `[N, H, W, C]` with few channels (the generator's skips).
+
+    One transposed convolution whose kernel does not mix channels: with 1 to 4 channels
+    this is faster than zeros and a depthwise filter.
+    """
+    channels = image.shape[-1]
+    kernel = ops.convert_to_tensor(fir_kernel(taps, gain=4.0), dtype=image.dtype)
+    kernel = kernel[:, :, None, None] * ops.eye(channels, dtype=image.dtype)
+    image = ops.conv_transpose(image, kernel, strides=2, padding="valid")
+    before = (len(taps) - 2) // 2
+    after = len(taps) - 2 - before
+    return image[:, before:image.shape[1] - after, before:image.shape[2] - after, :]
+
+
+def downsample(x, taps=BINOMIAL):
+    """Halve the size of `[N, H, W, C]`, low-pass filtered."""
+    extra = len(taps) - 2
+    return blur(x, taps, padding=((extra + 1) // 2, extra // 2), strides=2)
