@@ -2,11 +2,7 @@
 
 import sys
 
-from stylegan2_tf.cli import explain, run_command
-from stylegan2_tf.errors import StyleGANError
+from stylegan2_tf.cli import run_command
 
 if __name__ == "__main__":
-    try:
-        sys.exit(run_command("train", sys.argv[1:], "run.py"))
-    except StyleGANError as error:
-        sys.exit(explain("run.py", error))
+    sys.exit(run_command("train", sys.argv[1:], prog="run.py", usage="run.py"))

@@ -1,5 +1,64 @@
 """StyleGAN2 for medical images on TensorFlow 2 and Keras 3.
 
-Public names load on first use; importing the package imports neither TensorFlow nor Keras,
-except that `keras.saving.load_model` finds this package's classes after `import stylegan2_tf`.
+Public names load on first use: importing the package imports neither TensorFlow nor Keras,
+so that the command line answers at once.
 """
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Discriminator": "networks",
+    "Generator": "networks",
+    "TrainConfig": "config",
+    "TrainStep": "step",
+    "Trainer": "trainer",
+    "load": "latent.sampling",
+    "make_config": "config",
+    "make_demo_data": "demo",
+    "pack": "data",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
+
+
+class _RegisterAfterKeras(importlib.abc.MetaPathFinder):
+    """Import the networks right after Keras is imported.
+
+    `keras.saving.load_model` knows only classes that are registered already; this registers
+    them after a plain `import stylegan2_tf`, without importing Keras before anyone needs it.
+    """
+
+    def find_spec(self, name, path, target=None):
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+
+        def execute_and_register(module):
+            execute(module)
+            importlib.import_module(f"{__name__}.networks")
+
+        spec.loader.exec_module = execute_and_register
+        return spec
+
+
+if "keras" in sys.modules:
+    importlib.import_module(f"{__name__}.networks")
+else:
+    sys.meta_path.insert(0, _RegisterAfterKeras())

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def save_models(folder, generator, discriminator, **about):
         both = {name: [*hashes, *_hashes_now(folder / name)] for name, hashes in new.items()}
         _write_manifest(folder, both, about)
         for name, temporary in temporaries.items():
-            temporary.replace(folder / name)
+            os.replace(temporary, folder / name)
         files.sync(folder)
         _write_manifest(folder, new, about)
     finally:

@@ -5,6 +5,7 @@ a folder without it, or with a file whose size or hash differs, is not a checkpo
 """
 
 import errno
+import hashlib
 import json
 import shutil
 import sys
@@ -77,11 +78,12 @@ class Checkpoints:
         try:
             self._checkpoint.write(str(temporary / "state"))
             content = sorted(temporary.iterdir())
-            files.write_json(temporary / "meta.json", {
+            meta = {
                 "step": step, **counters, "identity": self.identity,
                 "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
                 "files": {path.name: {"size": path.stat().st_size, "sha256": files.sha256(path)}
-                          for path in content}})
+                          for path in content}}
+            files.write_json(temporary / "meta.json", {**meta, "sha256": _digest(meta)})
             for path in content:
                 files.sync(path)
             temporary.rename(final)
@@ -105,8 +107,8 @@ class Checkpoints:
             try:
                 meta = self._verify(path)
                 self._checkpoint.read(str(path / "state")).assert_consumed()
-            except (OSError, ValueError, KeyError, TypeError, AssertionError,
-                    tf.errors.OpError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError,
+                    AssertionError, tf.errors.OpError) as error:
                 aside = _unused(path.with_name(path.name + ".bad"))
                 path.rename(aside)
                 print(f"warning: {path.name} cannot be used ({_reason(error)}); moved to "
@@ -123,13 +125,14 @@ class Checkpoints:
         return None
 
     def _committed(self):
-        """Folders with a `meta.json`, newest first."""
-        committed = [path for path in self.folder.glob("step-*")
-                     if path.suffix == "" and (path / "meta.json").exists()]
-        return sorted(committed, reverse=True)
+        """What bears the name of a checkpoint, damaged or not, newest first."""
+        return sorted((path for path in self.folder.glob("step-*") if path.suffix == ""),
+                      reverse=True)
 
     def _verify(self, path):
         meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        if meta.pop("sha256") != _digest(meta):
+            raise ValueError("meta.json has another sha256")
         for name, expected in meta["files"].items():
             if (path / name).stat().st_size != expected["size"]:
                 raise ValueError(f"{name} has another size")
@@ -155,6 +158,11 @@ class Checkpoints:
             if value.dtype.is_floating and not np.isfinite(value.numpy()).all():
                 raise NumericalError(f"{value.name} is not finite: no checkpoint is written; "
                                      "give a lower --lr and start from the last checkpoint")
+
+
+def _digest(meta):
+    """SHA-256 of what `meta.json` holds beside it."""
+    return hashlib.sha256(json.dumps(meta).encode()).hexdigest()
 
 
 def _unused(path):

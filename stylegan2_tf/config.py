@@ -186,6 +186,9 @@ def make_config(given):
     given = {name: value for name, value in given.items() if value is not None}
     for name in given:
         _check_name(name)
+    for field in dataclasses.fields(TrainConfig):  # before a preset computes with them
+        if field.name in given:
+            _check_value(field, given[field.name])
     values = {**preset_values(given.get("preset"), given.get("resolution", 64)), **given}
     missing = [name for name in ("data_dir", "output_dir", *SIZES) if name not in values]
     if missing:
@@ -274,7 +277,7 @@ def _check_sizes(config):
         if ratio != int(ratio) or int(ratio) & (int(ratio) - 1):
             raise UsageError(f"--resolution: expected {name} {start} times a power of two, "
                              f"found {config.resolution}; nearest: "
-                             f"{start * 2 ** round(math.log2(ratio))}")
+                             f"{start * 2 ** max(round(math.log2(ratio)), 1)}")
     halvings = int(math.log2(config.resolution // config.g_input_res))
     if config.g_init_filters >> halvings < 1:
         raise UsageError(f"g_init_filters: expected at least {2**halvings}, because channels are "

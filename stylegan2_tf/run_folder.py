@@ -50,12 +50,12 @@ class RunFolder:
             files.write_text(self.path / ".probe", "")
             (self.path / ".probe").unlink()
             self._lock = self._take_lock()
+            for folder in (self.path, self.samples, self.checkpoints, self.models):
+                files.sweep(folder)
         except (OSError, ValueError) as error:
             raise OutputError(f"output_dir {self.path}: expected a folder that can be written, "
                               f"found: {error}; give another path or mend its "
                               "permissions") from error
-        for folder in (self.path, self.samples, self.checkpoints, self.models):
-            files.sweep(folder)
 
     def __enter__(self):
         return self

@@ -48,7 +48,7 @@ class TrainStep:
         self.d_optimizer = self._make_optimizer("d", discriminator)
         self.skipped = tf.Variable(0, dtype=tf.int64, name="skipped")
         self.skipped_in_a_row = tf.Variable(0, dtype=tf.int64, name="skipped_in_a_row")
-        self._compiled = tf.function(self._step)
+        self._compiled = tf.function(self._step, autograph=False)  # no Python branch on a tensor
 
     @property
     def state(self):

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import signal
 import sys
 
 from stylegan2_tf.errors import StyleGANError, UsageError
@@ -23,29 +24,37 @@ def main(arguments=None, prog="stylegan2-tf"):
     """Run a command. Returns the exit code: 0, or that of the error (see `errors`)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(_overview(prog))
+        return 0
+    return run_command(name, rest, prog, f"{prog} {name}")
+
+
+def run_command(name, arguments, prog, usage):
+    """Parse `arguments` for the command `name` and run it.
+
+    Args:
+        name: A key of `COMMANDS`.
+        arguments: What follows it on the command line.
+        prog: How the program calls itself in errors.
+        usage: How the command is called in its help.
+
+    Returns:
+        The exit code. Errors are printed as one line; only a bug gives a traceback.
+    """
     try:
-        if name in ("-h", "--help"):
-            print(_overview(prog))
-            return 0
         if name not in COMMANDS:
             raise UsageError(f"expected a command ({', '.join(COMMANDS)}), found {name!r}")
-        return run_command(name, rest, f"{prog} {name}")
+        module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+        parser = Parser(prog=usage, description=COMMANDS[name], allow_abbrev=False)
+        module.add_arguments(parser)
+        return module.run(parser.parse_intermixed_args(arguments))
     except StyleGANError as error:
-        return explain(prog, error)
-
-
-def run_command(name, arguments, prog):
-    """Parse `arguments` for the command `name` and run it."""
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    parser = Parser(prog=prog, description=COMMANDS[name], allow_abbrev=False)
-    module.add_arguments(parser)
-    return module.run(parser.parse_intermixed_args(arguments))
-
-
-def explain(prog, error):
-    """Print `error` as one line. Returns its exit code."""
-    print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return error.exit_code
+        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{prog}: stopped; nothing was lost", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def _overview(prog):

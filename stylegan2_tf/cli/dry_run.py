@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from stylegan2_tf.cli.train import check_count, summary
+from stylegan2_tf.cli.summary import check_count, summary
 from stylegan2_tf.data import find_images
 from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 

@@ -2,11 +2,10 @@
 
 import contextlib
 import dataclasses
-from pathlib import Path
 
-from stylegan2_tf.config import (
-    GROUP_SIZE, SIZES, TrainConfig, flag, make_config, preset_values, value_type)
-from stylegan2_tf.errors import StyleGANError, UsageError
+from stylegan2_tf.cli.summary import check_count, explain_preset, summary, warnings
+from stylegan2_tf.config import SIZES, TrainConfig, flag, make_config, value_type
+from stylegan2_tf.errors import StyleGANError
 from stylegan2_tf.run_folder import RunFolder
 
 SHORT = {"neptune": ["-n"]}
@@ -42,7 +41,7 @@ def run(arguments):
     given = dict(vars(arguments))
     dry_run = given.pop("dry_run")
     config = make_config(given)
-    for line in _explain_preset(config) + _warnings(config):
+    for line in explain_preset(config) + warnings(config):
         print(line)
     if dry_run:
         from stylegan2_tf.cli.dry_run import report
@@ -54,11 +53,12 @@ def run(arguments):
 
 
 def _train(config, folder):
-    from stylegan2_tf.data import pack
+    from stylegan2_tf.data import find_images, pack
     from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
     for line in folder.compare(config):
         print(line)
+    check_count(config, len(find_images(config.data_dir)))
     images = pack(config.data_dir, config.cache or folder.path / "cache",
                   resolution=config.resolution, channels=config.channels, fit=config.fit)
     check_count(config, len(images))
@@ -79,44 +79,6 @@ def _train(config, folder):
     return code
 
 
-def check_count(config, count):
-    """Refuse a batch that is larger than the data set. Raises `UsageError`."""
-    if config.batch > count:
-        raise UsageError(f"--batch: expected at most the {count} images in {config.data_dir}, "
-                         f"found {config.batch}; give --batch {max(count, GROUP_SIZE)} or less, "
-                         "or more images")
-
-
-def summary(config, count, step_function):
-    """Lines that say what is trained on what: the derived settings a user should see once."""
-    generator = step_function.generator.count_params()
-    discriminator = step_function.discriminator.count_params()
-    total = config.epochs * count
-    if config.loss == "wgan-gp":
-        penalty = f"gradient penalty {config.gradient_penalty_weight:g}"
-    else:
-        penalty = f"R1 gamma {config.r1_weight:.4g} every {config.r1_interval} steps"
-    return [
-        f"images         {count:,} of {config.resolution}x{config.resolution}x{config.channels} "
-        f"from {Path(config.data_dir)}",
-        f"generator      {generator:,} parameters; channels from {config.g_input_res}x"
-        f"{config.g_input_res} up: {_list(config.generator_filters)}",
-        f"discriminator  {discriminator:,} parameters; channels from {config.resolution}x"
-        f"{config.resolution} down to {config.d_final_res}x{config.d_final_res}: "
-        f"{_list(config.discriminator_filters)}",
-        f"training       {config.epochs} epochs, {total / 1000:.1f} kimg, "
-        f"{-(-total // config.batch):,} steps of {config.batch}; {config.loss}, {penalty}",
-        f"rates          Adam {config.adam_rate:.4g} = lr {config.lr:g} x "
-        f"{config.adam_rate / config.lr:g}, beta {config.beta:g}, {config.beta2:g}; average "
-        f"half-life {config.ema_images / 1000:g} kimg; alpha {config.alpha(0):g} to "
-        f"{config.alpha(config.epochs - 1):.3g}",
-    ]
-
-
-def _list(filters):
-    return " ".join(map(str, filters))
-
-
 def _help(field):
     meta = field.metadata
     unit = f" {meta['unit']}" if meta["unit"] else ""
@@ -126,25 +88,6 @@ def _help(field):
         return meta["help"] + (f" [{meta['unit']}]" if meta["unit"] else "")
     default = "off" if field.default is False else f"{field.default}{unit}"
     return f"{meta['help']} (default: {default})"
-
-
-def _explain_preset(config):
-    if config.preset is None:
-        return []
-    values = preset_values(config.preset, config.resolution)
-    return [f"preset {config.preset}: " + ", ".join(
-        f"{flag(name)} {getattr(config, name)}"
-        + ("" if getattr(config, name) == value else f" (given; preset {value})")
-        for name, value in values.items())]
-
-
-def _warnings(config):
-    rest = config.batch % GROUP_SIZE
-    if not rest:
-        return []
-    group = max(size for size in range(1, GROUP_SIZE + 1) if config.batch % size == 0)
-    return [f"note: --batch {config.batch} is not a multiple of {GROUP_SIZE}: minibatch stddev "
-            f"uses groups of {group}"]
 
 
 @contextlib.contextmanager

@@ -66,7 +66,8 @@ class ModulatedConv2D(keras.layers.Layer):
 
     def build(self, x_shape, w_shape):
         channels = x_shape[-1]
-        self.affine = EqualizedDense(channels, bias_init=1.0, name="affine", dtype=self.dtype_policy)
+        self.affine = EqualizedDense(channels, bias_init=1.0, name="affine",
+                                     dtype=self.dtype_policy)
         self.affine.build(w_shape)
         self.kernel = self.add_weight(
             shape=(self.kernel_size, self.kernel_size, channels, self.filters), name="kernel",

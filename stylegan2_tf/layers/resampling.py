@@ -36,13 +36,13 @@ def blur(x, taps=BINOMIAL, padding=(0, 0), strides=1, gain=1.0):
 
 
 def padding_before_strided_conv(taps, kernel_size):
-    """Zeros before and after, so that blur and a stride-2 convolution give exactly half the size."""
+    """Zeros before and after, so that blur and a stride-2 convolution give half the size."""
     extra = len(taps) - 2 + kernel_size - 1
     return (extra + 1) // 2, extra // 2
 
 
 def padding_after_transposed_conv(taps, kernel_size):
-    """Zeros around a stride-2 transposed convolution, so that blur gives twice the input's size."""
+    """Zeros before and after, so that a transposed convolution and blur double the size."""
     extra = len(taps) + 1 - max(kernel_size, 2)  # the convolution gives 2 (H - 1) + max(k, 2)
     return (extra + 1) // 2, extra // 2
 

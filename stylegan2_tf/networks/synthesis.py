@@ -166,8 +166,8 @@ class SynthesisNetwork(keras.layers.Layer):
 
     def noise_shapes(self, batch):
         """The shape `[batch, H, W, 1]` of each styled convolution's noise map, in call order."""
-        sides = [self.base_resolution << level for level in range(len(self.filters))]
-        return [(batch, side, side, 1) for side in (sides[0], *(s for s in sides[1:] for _ in "ab"))]
+        sides = [self.base_resolution << (index + 1) // 2 for index in range(len(self.convs))]
+        return [(batch, side, side, 1) for side in sides]
 
     def build(self, input_shape):
         batch, _, w_dim = input_shape

@@ -1,0 +1,64 @@
+"""What a training says about itself before it starts."""
+
+from pathlib import Path
+
+from stylegan2_tf.config import GROUP_SIZE, flag, preset_values
+from stylegan2_tf.errors import UsageError
+
+
+def explain_preset(config):
+    if config.preset is None:
+        return []
+    values = preset_values(config.preset, config.resolution)
+    return [f"preset {config.preset}: " + ", ".join(
+        f"{flag(name)} {getattr(config, name)}"
+        + ("" if getattr(config, name) == value else f" (given; preset {value})")
+        for name, value in values.items())]
+
+
+def warnings(config):
+    rest = config.batch % GROUP_SIZE
+    if not rest:
+        return []
+    group = max(size for size in range(1, GROUP_SIZE + 1) if config.batch % size == 0)
+    return [f"note: --batch {config.batch} is not a multiple of {GROUP_SIZE}: minibatch stddev "
+            f"uses groups of {group}"]
+
+
+def check_count(config, count):
+    """Refuse a batch that is larger than the data set. Raises `UsageError`."""
+    if config.batch > count:
+        fewer = f"--batch {count} or less, or more" if count >= GROUP_SIZE else (
+            f"at least {GROUP_SIZE}")
+        raise UsageError(f"--batch: expected at most the {count} images in {config.data_dir}, "
+                         f"found {config.batch}; give {fewer} images")
+
+
+def summary(config, count, step_function):
+    """Lines that say what is trained on what: the derived settings a user should see once."""
+    generator = step_function.generator.count_params()
+    discriminator = step_function.discriminator.count_params()
+    total = config.epochs * count
+    if config.loss == "wgan-gp":
+        penalty = f"gradient penalty {config.gradient_penalty_weight:g}"
+    else:
+        penalty = f"R1 gamma {config.r1_weight:.4g} every {config.r1_interval} steps"
+    return [
+        f"images         {count:,} of {config.resolution}x{config.resolution}x{config.channels} "
+        f"from {Path(config.data_dir)}",
+        f"generator      {generator:,} parameters; channels from {config.g_input_res}x"
+        f"{config.g_input_res} up: {_list(config.generator_filters)}",
+        f"discriminator  {discriminator:,} parameters; channels from {config.resolution}x"
+        f"{config.resolution} down to {config.d_final_res}x{config.d_final_res}: "
+        f"{_list(config.discriminator_filters)}",
+        f"training       {config.epochs} epochs, {total / 1000:.1f} kimg, "
+        f"{-(-total // config.batch):,} steps of {config.batch}; {config.loss}, {penalty}",
+        f"rates          Adam {config.adam_rate:.4g} = lr {config.lr:g} x "
+        f"{config.adam_rate / config.lr:g}, beta {config.beta:g}, {config.beta2:g}; average "
+        f"half-life {config.ema_images / 1000:g} kimg; alpha {config.alpha(0):g} to "
+        f"{config.alpha(config.epochs - 1):.3g}",
+    ]
+
+
+def _list(filters):
+    return " ".join(map(str, filters))

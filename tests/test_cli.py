@@ -1,0 +1,279 @@
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan2_tf.cli import main
+from stylegan2_tf.config import TrainConfig, flag
+
+ROOT = Path(__file__).parents[1]
+SIZES = ["8", "512", "8", "32", "80"]
+TINY = ["4", "8", "4", "4", "4", "--resolution", "16", "--batch", "4", "--latent", "8",
+        "--epochs", "2", "--val", "4"]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A folder of five small images."""
+    folder = tmp_path_factory.mktemp("images")
+    for index in range(5):
+        pixels = np.random.default_rng(index).integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def no_tensorflow(tmp_path_factory):
+    """An environment in which importing TensorFlow or Keras ends the process with code 99."""
+    folder = tmp_path_factory.mktemp("poison")
+    for name in ("tensorflow", "keras"):
+        (folder / f"{name}.py").write_text("import os; os._exit(99)")
+    return os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "999"}
+
+
+def call(*arguments, program=("run.py",), env=None, cwd=ROOT):
+    program = [str(ROOT / name) if name.endswith(".py") else name for name in program]
+    return subprocess.run([sys.executable, *program, *map(str, arguments)], env=env, cwd=cwd,
+                          capture_output=True, text=True)
+
+
+def fastest(tries, *arguments, **options):
+    """The last result of at most `tries` calls, and the seconds of the fastest."""
+    seconds = []
+    for _ in range(tries):
+        started = time.perf_counter()
+        result = call(*arguments, **options)
+        seconds.append(time.perf_counter() - started)
+    return result, min(seconds)
+
+
+# -- help
+
+
+@pytest.mark.parametrize("program", [
+    ("run.py",), ("-m", "stylegan2_tf"), ("-m", "stylegan2_tf", "train")])
+def test_help_comes_at_once(no_tensorflow, program):
+    result, seconds = fastest(3, "--help", program=program, env=no_tensorflow)
+    assert result.returncode == 0
+    assert result.stdout.startswith("usage: ")
+    assert result.stderr == ""
+    assert seconds < 1.0  # half a second where nothing else runs
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    assert main([]) == 0
+    assert re.search(r"^  train +train on a folder", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def help_entries(no_tensorflow):
+    """What `run.py --help` says about each flag and argument, on one line each."""
+    sections = call("--help", env=no_tensorflow).stdout.split("\n\n", 1)[1]
+    entries = {}
+    for entry in re.split(r"\n  (?=\S)", sections):
+        entry = " ".join(entry.split())
+        for name in re.findall(r"^[a-z]\w+|^(?:-\w, )?(--[\w-]+)", entry):
+            entries[name or entry.split()[0]] = entry
+    return entries
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(TrainConfig), ids=lambda field: field.name)
+def test_help_tells_every_field_and_its_default(help_entries, field):
+    entry = help_entries[flag(field.name)]
+    assert field.metadata["help"] in entry
+    assert field.metadata["unit"] in entry
+    if field.metadata["group"] == "positional" or field.default is None:
+        assert "(default" not in entry
+    elif field.default is False:
+        assert entry.endswith("(default: off)")
+    else:
+        assert f"(default: {field.default}" in entry
+
+
+def test_neptune_has_its_short_flag(help_entries):
+    assert help_entries["--neptune"].startswith("-n, --neptune ")
+
+
+# -- refusals
+
+
+def refused(code, text, *arguments, program=("run.py",), cwd=ROOT, env=None):
+    """Check that `arguments` are refused with one line that says `text`, and soon."""
+    started = time.perf_counter()
+    result = call(*arguments, program=program, cwd=cwd, env=env)
+    seconds = time.perf_counter() - started
+    if seconds >= 2:  # the machine may have been busy
+        seconds = fastest(2, *arguments, program=program, cwd=cwd, env=env)[1]
+    assert result.returncode == code, result.stderr
+    assert result.stderr.count("\n") == 1
+    assert ": error: " in result.stderr
+    assert text in result.stderr
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("text, arguments", [
+    ("missing g_input_res, g_init_filters, d_final_res, d_input_filters, fade_in_base", []),
+    ("missing d_final_res, d_input_filters, fade_in_base", ["8", "512"]),
+    ("unrecognized arguments: --lrate", [*SIZES, "--lrate", "1"]),
+    ("unrecognized arguments: --epo", [*SIZES, "--epo", "1"]),
+    ("unrecognized arguments: 7", [*SIZES, "7"]),
+    ("argument --batch: invalid int value: 'many'", [*SIZES, "--batch", "many"]),
+    ("argument --lr: expected one argument", [*SIZES, "--lr"]),
+    ("argument g_init_filters: invalid int value: 'x'", ["8", "x", "8", "32", "80"]),
+    ("--batch: expected at least 4, found 2", [*SIZES, "--batch", "2"]),
+    ("--resolution: expected g_input_res 8 times a power of two, found 100; nearest: 128",
+     [*SIZES, "--resolution", "100"]),
+    ("g_input_res: expected below --resolution 64, found 64",
+     ["64", "512", "8", "32", "80", "--resolution", "64"]),
+    ("fade_in_base: expected a number above 0, found 0.0", ["8", "512", "8", "32", "0"]),
+    ("argument --channels: invalid choice: 2 (choose from 1, 3, 4)", [*SIZES, "--channels", "2"]),
+    ("--lr: expected a finite number, found nan", [*SIZES, "--lr", "nan"]),
+    ("--lr: expected a number above 0, found -1.0", [*SIZES, "--lr", "-1"]),
+    ("--preset recommended: expected --resolution 256, 128, 64, found 32",
+     ["--preset", "recommended", "--resolution", "32"])])
+def test_usage_is_refused_in_one_line(no_tensorflow, tmp_path, text, arguments):
+    refused(2, text, "data", "out", *arguments, cwd=tmp_path, env=no_tensorflow)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_paths_are_refused(no_tensorflow):
+    refused(2, "the following arguments are required: data_dir, output_dir; see run.py --help",
+            env=no_tensorflow)
+
+
+def test_an_unknown_command_is_refused(no_tensorflow):
+    refused(2, "expected a command (train, ", "trian", "data", program=("-m", "stylegan2_tf"),
+            env=no_tensorflow)
+
+
+def test_a_missing_data_folder_is_refused(no_tensorflow, tmp_path):
+    refused(2, str(tmp_path / "none"), tmp_path / "none", tmp_path / "out", *SIZES,
+            env=no_tensorflow)
+
+
+def test_an_empty_data_folder_is_refused(no_tensorflow, tmp_path):
+    (tmp_path / "data").mkdir()
+    refused(65, f"No images in {tmp_path / 'data'}", tmp_path / "data", tmp_path / "out", *SIZES,
+            env=no_tensorflow)
+
+
+def test_a_file_in_place_of_the_run_folder_is_refused(no_tensorflow, images, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    refused(74, f"output_dir {tmp_path / 'out'}: expected a folder", images, tmp_path / "out",
+            *SIZES, env=no_tensorflow)
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_a_batch_above_the_number_of_images_is_refused(no_tensorflow, images, tmp_path, dry_run):
+    """And leaves no configuration behind that would stand in the way of the corrected command."""
+    refused(2, f"--batch: expected at most the 5 images in {images}, found 8; give --batch 5 or "
+            "less", images, tmp_path / "out", *TINY, "--batch", "8", *dry_run, env=no_tensorflow)
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_fewer_images_than_any_batch_needs_are_refused(no_tensorflow, images, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "0.png").write_bytes((images / "0.png").read_bytes())
+    refused(2, "--batch: expected at most the 1 images", tmp_path / "data", tmp_path / "out", *TINY,
+            env=no_tensorflow)
+    refused(2, "found 4; give at least 4 images", tmp_path / "data", tmp_path / "out", *TINY,
+            env=no_tensorflow)
+
+
+def test_another_configuration_is_refused_before_data_is_read(no_tensorflow, tmp_path,
+                                                              tiny_config):
+    from stylegan2_tf.run_folder import RunFolder
+
+    with RunFolder(tmp_path) as folder:
+        folder.write_config(tiny_config())
+        (folder.checkpoints / "step-00000004").mkdir(parents=True)
+    refused(2, "--batch (saved 4, given 8); give the saved values", "no data", tmp_path, *TINY,
+            "--batch", "8", env=no_tensorflow)
+
+
+# -- what is accepted
+
+
+def parse(monkeypatch, *arguments):
+    """The configuration that `run.py` trains with."""
+    from stylegan2_tf.cli import run_command, train
+
+    made = []
+    monkeypatch.setattr(train, "_train", lambda config, folder: made.append(config))
+    assert run_command("train", list(arguments), "run.py", "run.py") is None
+    return made[0]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["{out}", "--resolution", "32", "4", "256", "8", "32", "80"],
+    ["--resolution", "32", "{out}", "4", "256", "8", "32", "80"],
+    ["{out}", "4", "256", "--resolution", "32", "8", "32", "80"],
+    ["{out}", "4", "256", "8", "32", "80", "--resolution=32"]])
+def test_flags_may_stand_anywhere(monkeypatch, tmp_path, arguments):
+    out = str(tmp_path / "out")
+    config = parse(monkeypatch, "data", *[text.format(out=out) for text in arguments])
+    assert config == TrainConfig(data_dir="data", output_dir=out, g_input_res=4,
+                                 g_init_filters=256, resolution=32)
+
+
+def test_every_flag_of_system_001(monkeypatch, tmp_path):
+    out = str(tmp_path / "out")
+    config = parse(monkeypatch, "data", out, *SIZES, *(
+        "--resolution 256 --channels 3 --latent 64 --batch 16 --epochs 40 --checkpoint 2 "
+        "--lr 1e-4 --beta 0.25 --val 9 --seed 5 -n").split())
+    assert config == TrainConfig(
+        data_dir="data", output_dir=out, resolution=256, channels=3, latent=64, batch=16,
+        epochs=40, checkpoint=2, lr=1e-4, beta=0.25, val=9, seed=5, neptune=True)
+
+
+def test_a_preset_is_printed_with_what_was_given(monkeypatch, tmp_path, capsys):
+    config = parse(monkeypatch, "data", str(tmp_path / "out"), "--preset", "recommended",
+                   "--resolution", "128", "--lr", "1e-4")
+    assert (config.d_input_filters, config.lr) == (64, 1e-4)
+    printed = capsys.readouterr().out
+    assert "preset recommended: g_input_res 8, " in printed
+    assert "--lr 0.0001 (given; preset 0.0002)" in printed
+
+
+def test_a_batch_that_four_does_not_divide_is_noted(monkeypatch, tmp_path, capsys):
+    parse(monkeypatch, "data", str(tmp_path / "out"), *SIZES, "--batch", "6")
+    assert "--batch 6 is not a multiple of 4: minibatch stddev uses groups of 3" in (
+        capsys.readouterr().out)
+
+
+def test_memory_that_is_used_up_names_the_flag(monkeypatch, images, tmp_path, capsys):
+    from stylegan2_tf.cli import dry_run
+
+    def report(config):
+        raise MemoryError("no 8 GiB\nleft")
+
+    monkeypatch.setattr(dry_run, "report", report)
+    assert main(["train", str(images), str(tmp_path / "out"), *TINY, "--dry-run"]) == 70
+    assert ("out of memory with --batch 4 at --resolution 16: give a smaller --batch (no 8 GiB "
+            "left)\n") in capsys.readouterr().err
+
+
+# -- the whole
+
+
+def test_a_dry_run_tells_what_would_happen(images, tmp_path):
+    result = call(images, tmp_path / "out", *TINY, "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""  # none of TensorFlow's lines
+    for pattern in (
+            rf"^images +5 of 16x16x1 from {re.escape(str(images))}$",
+            r"^generator +[1-9][\d,]* parameters; channels from 4x4 up: 8 4 2$",
+            r"^discriminator +[1-9][\d,]* parameters; channels from 16x16 down to 4x4: 4 8$",
+            r"^training +2 epochs, 0\.0 kimg, 3 steps of 4; cross-entropy, R1 gamma 0\.0128 ",
+            r"^rates +Adam 0\.0025 = lr 0\.0002 x 12\.5, .* alpha 0 to 0\.25$",
+            r"^memory +\d+ MiB",
+            r"^time +\d+ ms a step, [\d.]+ images/s; about \d+ minutes for 0\.0 kimg"):
+        assert re.search(pattern, result.stdout, re.MULTILINE), pattern
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,247 @@
+import dataclasses
+import json
+import math
+
+import pytest
+
+from stylegan2_tf.config import TrainConfig, from_json, make_config
+from stylegan2_tf.errors import UsageError
+
+PATHS = dict(data_dir="data", output_dir="out")
+SIZES = dict(g_input_res=8, g_init_filters=512, d_final_res=8, d_input_filters=32,
+             fade_in_base=80.0)
+
+
+def usual(**given):
+    """The user's command `DATA OUT 8 512 8 32 80` with more flags."""
+    return make_config({**PATHS, **SIZES, **given})
+
+
+# -- the ladder of channels
+
+
+def test_channels_of_the_users_command():
+    config = usual(resolution=256)
+    assert config.generator_filters == [512, 256, 128, 64, 32, 16]
+    assert config.discriminator_filters == [32, 64, 128, 256, 512]
+
+
+def test_channels_follow_where_each_network_starts_and_ends():
+    config = usual(resolution=64, g_input_res=16, g_init_filters=48, d_final_res=4)
+    assert config.generator_filters == [48, 24, 12]
+    assert config.discriminator_filters == [32, 64, 128, 256]
+
+
+def test_max_filters_bounds_both_networks():
+    config = usual(resolution=64, max_filters=100)
+    assert config.generator_filters == [100, 100, 100, 64]
+    assert config.discriminator_filters == [32, 64, 100]
+
+
+# -- defaults and presets
+
+
+def test_defaults_are_those_of_system_001():
+    config = usual()
+    values = dict(resolution=64, channels=1, latent=100, batch=128, epochs=20, checkpoint=1,
+                  lr=2e-4, beta=0.5, val=16, neptune=False)
+    assert {name: getattr(config, name) for name in values} == values
+
+
+@pytest.mark.parametrize("resolution, filters, base, epochs, batch, lr", [
+    (256, 32, 80, 40, 64, 1e-4), (128, 64, 40, 30, 64, 2e-4), (64, 128, 40, 30, 128, 2e-4)])
+def test_recommended_rows(resolution, filters, base, epochs, batch, lr):
+    config = make_config({**PATHS, "preset": "recommended", "resolution": resolution})
+    assert (config.fade_in_base, config.epochs, config.batch, config.lr) == (
+        base, epochs, batch, lr)
+    assert (config.g_input_res, config.g_init_filters, config.d_final_res) == (8, 512, 8)
+    assert config.d_input_filters == filters
+    assert config.discriminator_filters[-1] == 512
+
+
+def test_recommended_uses_the_default_resolution():
+    assert make_config({**PATHS, "preset": "recommended"}).d_input_filters == 128
+
+
+def test_recommended_refuses_other_resolutions():
+    with pytest.raises(UsageError, match="--preset recommended: .*256, 128, 64, found 512"):
+        make_config({**PATHS, "preset": "recommended", "resolution": 512})
+
+
+@pytest.mark.parametrize("resolution, generator", [
+    (64, [512, 512, 512, 512, 256]),
+    (256, [512, 512, 512, 512, 256, 128, 64]),
+    (1024, [512, 512, 512, 512, 512, 256, 128, 64, 32])])
+def test_stylegan2_sizes(resolution, generator):
+    config = make_config({**PATHS, "preset": "stylegan2", "resolution": resolution})
+    assert config.generator_filters == generator
+    assert config.discriminator_filters == generator[:0:-1]
+    assert (config.adam_rate, config.beta, config.beta2) == (0.0025, 0.0, 0.99)
+    assert (config.latent, config.w_units, config.mapping_layers) == (512, 512, 8)
+    assert config.alpha(0.01) == config.alpha(40) == 0.5  # SG2's block from the second step on
+
+
+@pytest.mark.parametrize("resolution, expected", [
+    (0, "--resolution: expected at least 4, found 0"),
+    ("64", "--resolution: expected a value of type int, found '64'"),
+    (100, "--resolution: .*found 100; nearest: 128")])
+def test_a_preset_at_a_wrong_resolution_is_refused(resolution, expected):
+    with pytest.raises(UsageError, match=expected):
+        make_config({**PATHS, "preset": "stylegan2", "resolution": resolution})
+
+
+def test_flags_override_a_preset():
+    config = make_config({**PATHS, "preset": "recommended", "resolution": 256, "lr": 3e-4,
+                          "g_init_filters": 256, "batch": None})
+    assert (config.lr, config.g_init_filters, config.batch) == (3e-4, 256, 64)
+
+
+# -- derived values
+
+
+def test_alpha_moves_once_an_epoch():
+    config = usual(fade_in_base=80.0)
+    assert [config.alpha(epoch) for epoch in (0, 0.99, 1, 1.5, 20)] == [
+        0, 0, 1 / 80, 1 / 80, 0.25]
+
+
+def test_alpha_stays_at_one_half():
+    config = usual(fade_in_base=80.0)
+    assert config.alpha(39) == 39 / 80
+    assert config.alpha(40) == config.alpha(41) == config.alpha(1000) == 0.5
+
+
+def test_alpha_per_step_is_continuous():
+    config = usual(fade_in_base=10.0, fade_per="step")
+    assert config.alpha(0.5) == 0.05
+    alphas = [config.alpha(step / 100) for step in range(1000)]
+    moves = [after - before for before, after in zip(alphas, alphas[1:], strict=False)]
+    assert min(moves) >= 0
+    assert max(moves) == pytest.approx(0.001)
+    assert alphas[-1] == 0.5
+
+
+def test_adam_rate_is_that_of_stylegan2():
+    assert usual().adam_rate == pytest.approx(0.0025)
+    assert usual(loss="wgan-gp").adam_rate == pytest.approx(0.001)
+    assert usual(lr=0.0025, lr_scale=1.0).adam_rate == 0.0025
+
+
+def test_r1_weight():
+    assert usual(resolution=256, batch=64).r1_weight == pytest.approx(0.0002 * 256**2 / 64)
+    assert usual(r1_gamma=3.0).r1_weight == 3.0
+    assert usual(r1_gamma=0.0).r1_weight == 0.0
+    assert usual(r1_gamma=3.0, loss="wgan-gp").r1_weight == 0.0
+
+
+def test_w_has_the_length_of_z_unless_given():
+    assert usual(latent=48).w_units == 48
+    assert usual(latent=48, w_dim=32).w_units == 32
+
+
+def test_half_life_of_the_average():
+    assert usual(batch=64).ema_images == 20_000
+    assert usual(batch=64, ema_kimg=2.5).ema_images == 2500
+
+
+# -- JSON
+
+
+def test_json_round_trip():
+    config = usual(resolution=128, lr=1 / 3, w_dim=7, fade_per="step", neptune=True, cache="c",
+                   r1_gamma=0.0, output_dir="Übung 名")
+    assert from_json(json.dumps(config.to_json())) == config
+    assert list(config.to_json()) == [field.name for field in dataclasses.fields(TrainConfig)]
+
+
+def test_json_of_an_older_version_takes_the_defaults():
+    content = usual(batch=64).to_json()
+    del content["drift_weight"]
+    assert from_json(json.dumps(content)) == usual(batch=64)
+
+
+@pytest.mark.parametrize("read", [
+    lambda content: from_json(json.dumps(content)),
+    lambda content: make_config({**PATHS, **SIZES, **content})])
+def test_unknown_field_names_the_nearest(read):
+    with pytest.raises(UsageError, match="'resolutoin'.*'resolution'"):
+        read({"resolutoin": 64})
+
+
+def test_json_with_nan_is_refused():
+    content = usual().to_json() | {"lr": math.nan}
+    with pytest.raises(UsageError, match="--lr: expected a finite number"):
+        from_json(json.dumps(content))
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize("name, value, expected", [
+    ("fade_in_base", 0.0, "fade_in_base: expected a number above 0"),
+    ("fade_in_base", -1.0, "fade_in_base: expected a number above 0"),
+    ("channels", 2, "--channels: expected one of 1, 3, 4, found 2"),
+    ("batch", 3, "--batch: expected at least 4, found 3"),
+    ("resolution", 100, "--resolution: .*power of two, found 100; nearest: 128"),
+    ("resolution", 9, "--resolution: .*power of two, found 9; nearest: 16"),
+    ("g_input_res", 64, "g_input_res: expected below --resolution 64, found 64"),
+    ("g_input_res", 128, "g_input_res: expected below --resolution 64, found 128"),
+    ("d_final_res", 64, "d_final_res: expected below --resolution 64, found 64"),
+    ("d_final_res", 12, "--resolution: expected d_final_res 12 times a power of two"),
+    ("g_input_res", 1, "g_input_res: expected at least 2"),
+    ("g_init_filters", 4, "g_init_filters: expected at least 8.*found 4"),
+    ("d_input_filters", 0, "d_input_filters: expected at least 1"),
+    ("lr", 0.0, "--lr: expected a number above 0"),
+    ("lr_scale", -1.0, "--lr-scale: expected a number above 0"),
+    ("beta", 1.0, "--beta: expected a number below 1"),
+    ("beta2", -0.1, "--beta2: expected at least 0"),
+    ("epochs", 0, "--epochs: expected at least 1"),
+    ("checkpoint", 0, "--checkpoint: expected at least 1"),
+    ("seed", 2**31, "--seed: expected a number below"),
+    ("loss", "hinge", "--loss: expected one of cross-entropy, wgan-gp, found 'hinge'"),
+    ("preset", "best", "--preset: expected one of recommended, stylegan2, found 'best'"),
+    ("r1_gamma", -1.0, "--r1-gamma: expected at least 0")])
+def test_out_of_range_is_refused_by_name(name, value, expected):
+    with pytest.raises(UsageError, match=expected):
+        usual(**{name: value})
+
+
+@pytest.mark.parametrize("name, value, expected", [
+    ("lr", math.nan, "--lr: expected a finite number, found nan"),
+    ("fade_in_base", math.inf, "fade_in_base: expected a finite number, found inf"),
+    ("drift_weight", -math.inf, "--drift-weight: expected a finite number"),
+    ("resolution", "64", "--resolution: expected a value of type int, found '64'"),
+    ("resolution", 64.0, "--resolution: expected a value of type int, found 64.0"),
+    ("lr", "fast", "--lr: expected a value of type float, found 'fast'"),
+    ("lr", True, "--lr: expected a value of type float, found True"),
+    ("val", True, "--val: expected a value of type int, found True"),
+    ("neptune", 1, "--neptune: expected a value of type bool, found 1"),
+    ("neptune", "no", "--neptune: expected a value of type bool, found 'no'"),
+    ("data_dir", 7, "data_dir: expected a value of type str, found 7")])
+def test_wrong_types_are_refused_by_name(name, value, expected):
+    with pytest.raises(UsageError, match=expected):
+        usual(**{name: value})
+
+
+def test_none_is_refused_where_a_value_is_needed(tiny_config):
+    with pytest.raises(UsageError, match="--epochs: expected a value of type int, found None"):
+        tiny_config(epochs=None)
+
+
+def test_an_int_will_do_for_a_float():
+    assert usual(fade_in_base=80, lr=1).alpha(20) == 0.25
+
+
+def test_missing_sizes_are_all_named():
+    with pytest.raises(UsageError, match="missing d_final_res, d_input_filters, fade_in_base:"):
+        make_config({**PATHS, "g_input_res": 8, "g_init_filters": 512})
+
+
+def test_missing_paths_are_named_even_with_a_preset():
+    with pytest.raises(UsageError, match="missing output_dir:"):
+        make_config({"data_dir": "data", "preset": "recommended"})
+
+
+def test_the_configuration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        usual().lr = 1.0

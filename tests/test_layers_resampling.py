@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from oracle import filter_each_channel, insert_zeros, relative_error
+
+from stylegan2_tf.layers import blur, downsample, upsample
+from stylegan2_tf.layers.resampling import fir_kernel
+
+TAPS = (1, 3, 3, 1)
+
+
+def numbers(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1), (2, 1)])
+def test_blur_matches_oracle(padding):
+    x = numbers(2, 8, 6, 3)
+    expected = filter_each_channel(x, TAPS, *padding, gain=4.0)
+    assert relative_error(blur(x, TAPS, padding, gain=4.0), expected) < 1e-5
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_upsample_is_zeros_then_filter(channels):
+    x = numbers(2, 5, 4, channels)
+    expected = filter_each_channel(insert_zeros(x), TAPS, 2, 1, gain=4.0)
+    found = upsample(x)
+    assert found.shape == (2, 10, 8, channels)
+    assert relative_error(found, expected) < 1e-5
+
+
+def test_downsample_is_filter_then_every_second_pixel():
+    x = numbers(2, 8, 6, 3)
+    expected = filter_each_channel(x, TAPS, 1, 1)[:, ::2, ::2]
+    assert relative_error(downsample(x), expected) < 1e-5
+
+
+def test_constant_images_stay_constant_inside():
+    x = np.ones((1, 16, 16, 1), np.float32)
+    np.testing.assert_allclose(upsample(x)[:, 2:-2, 2:-2], 1.0, rtol=1e-6)
+    np.testing.assert_allclose(downsample(x)[:, 1:-1, 1:-1], 1.0, rtol=1e-6)
+
+
+def test_kernel_sums_to_its_gain():
+    assert np.sum(fir_kernel((1, 2, 1), gain=4.0)) == pytest.approx(4.0)
+
+
+def test_other_filter_lengths_keep_the_sizes():
+    x = numbers(1, 8, 8, 2)
+    for taps in [(1, 1), (1, 2, 1), (1, 5, 10, 10, 5, 1)]:
+        assert upsample(x, taps).shape == (1, 16, 16, 2)
+        assert downsample(x, taps).shape == (1, 4, 4, 2)

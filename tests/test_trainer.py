@@ -1,0 +1,231 @@
+"""The training loop from end to end, at 16 pixels."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import stylegan2_tf
+from stylegan2_tf import trainer as trainer_module
+from stylegan2_tf.data import pack
+from stylegan2_tf.errors import NumericalError
+from stylegan2_tf.run_folder import RunFolder
+from stylegan2_tf.tracking import read_offline
+from stylegan2_tf.trainer import FIELDS, Trainer
+
+ROOT = Path(__file__).parent.parent
+FIXED_THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of 20 small grey discs."""
+    folder = tmp_path_factory.mktemp("discs")
+    rows, columns = np.mgrid[:16, :16]
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        centre, radius = rng.uniform(6, 10, 2), rng.uniform(3, 6)
+        inside = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < radius**2
+        Image.fromarray((inside * rng.integers(120, 255)).astype(np.uint8)).save(
+            folder / f"case_001_slice_{index}.nii.png")
+    return folder
+
+
+def make_trainer(config, data, out):
+    folder = RunFolder(out)
+    images = pack(data, out / "cache", resolution=16, channels=config.channels)
+    folder.write_config(config)
+    return Trainer(config, images, folder)
+
+
+def rows(out):
+    with open(out / "log.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def command(data, out, *more):
+    return [sys.executable, str(ROOT / "run.py"), str(data), str(out), "4", "8", "4", "4", "8",
+            "--resolution", "16", "--batch", "4", "--latent", "8", "--val", "4", *more]
+
+
+def run(arguments, **environment):
+    done = subprocess.run(arguments, capture_output=True, text=True,
+                          env={**os.environ, **FIXED_THREADS, **environment})
+    return done.returncode, done.stdout, done.stderr
+
+
+def final_state(out):
+    newest = max((out / "checkpoints").glob("step-*"))
+    reader = tf.train.load_checkpoint(str(newest / "state"))
+    return newest.name, {key: reader.get_tensor(key) for key in
+                         reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in key}
+
+
+def assert_same_state(one, other):
+    assert one[0] == other[0] and one[1].keys() == other[1].keys()
+    for key, value in one[1].items():
+        np.testing.assert_array_equal(value, other[1][key], err_msg=key)
+
+
+def test_a_run_leaves_everything_in_its_folder(tiny_config, data, tmp_path, capsys):
+    trainer = make_trainer(tiny_config(epochs=3), data, tmp_path)
+    assert trainer.run() == 0
+    assert (trainer.step, trainer.nimg) == (15, 60)
+    for name in ("config.json", "log.csv", "losses.png", "training.gif", "samples/reals.png",
+                 "samples/epoch-0001.png", "samples/epoch-0003.png", "Model/generator.keras",
+                 "Model/discriminator.keras", "Model/manifest.json"):
+        assert (tmp_path / name).stat().st_size > 0, name
+    assert list((tmp_path / "tensorboard").glob("*"))
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "step-00000010", "step-00000015"]  # --keep 2
+    assert not list(tmp_path.rglob(".tmp*"))
+    log = rows(tmp_path)
+    assert [int(row["step"]) for row in log] == [5, 10, 15]  # every 10 steps and at epoch ends
+    assert list(log[0]) == list(FIELDS)
+    assert [float(row["alpha"]) for row in log] == [0.0, 0.25, 0.5]
+    with Image.open(tmp_path / "training.gif") as gif:
+        assert gif.n_frames == 3
+    printed = capsys.readouterr().out
+    assert printed.count("epoch ") == 3 and "epoch 3/3" in printed
+    sample = stylegan2_tf.load(tmp_path).sample(4, seed=tiny_config().seed)
+    with Image.open(tmp_path / "samples/epoch-0003.png") as grid:
+        shown = np.asarray(grid, np.float32)[:16, :16] / 127.5 - 1
+    np.testing.assert_allclose(sample[0, ..., 0], shown, atol=0.01)  # the averaged generator
+
+
+def test_resuming_in_the_same_process_is_exact(tiny_config, data, tmp_path):
+    whole = make_trainer(tiny_config(epochs=3), data, tmp_path / "whole")
+    whole.run()
+    part = make_trainer(tiny_config(epochs=1), data, tmp_path / "part")
+    part.run()
+    part.run_folder.__exit__()
+    again = make_trainer(tiny_config(epochs=3), data, tmp_path / "part")
+    again.run()
+    assert_same_state(final_state(tmp_path / "whole"), final_state(tmp_path / "part"))
+    assert [row["step"] for row in rows(tmp_path / "part")] == ["5", "10", "15"]
+
+
+def test_a_signal_saves_and_stops(tiny_config, data, tmp_path, monkeypatch, capsys):
+    trainer = make_trainer(tiny_config(epochs=50), data, tmp_path)
+    step = trainer.step_function.__call__
+
+    def step_then_signal(*arguments):
+        if trainer.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(*arguments)
+
+    monkeypatch.setattr(trainer, "step_function",
+                        Proxy(trainer.step_function, step_then_signal))
+    assert trainer.run() == 143
+    assert trainer.step == 8
+    assert (tmp_path / "checkpoints" / "step-00000008" / "meta.json").exists()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+class Proxy:
+    """The wrapped step with another `__call__`."""
+
+    def __init__(self, wrapped, call):
+        self.__dict__.update(wrapped=wrapped, call=call)
+
+    def __call__(self, *arguments):
+        return self.call(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+
+def test_updates_that_stay_non_finite_roll_back_once_then_stop(
+        tiny_config, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trainer_module, "SKIPS_ALLOWED", 10)
+    trainer = make_trainer(tiny_config(epochs=40), data, tmp_path)
+    step = trainer.step_function.__call__
+
+    def break_a_weight(*arguments):
+        if trainer.step >= 7:
+            trainer.step_function.generator.synthesis.constant.assign(
+                np.full((4, 4, 8), np.nan))
+        return step(*arguments)
+
+    monkeypatch.setattr(trainer, "step_function", Proxy(trainer.step_function, break_a_weight))
+    with pytest.raises(NumericalError, match="not finite"):
+        trainer.run()
+    assert "rolled back" in capsys.readouterr().err
+    name, state = final_state(tmp_path)
+    assert all(np.isfinite(value).all() for value in state.values())
+
+
+def test_pictures_that_cannot_be_written_do_not_stop_the_run(
+        tiny_config, data, tmp_path, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer_module.artifacts, "save_gif", full)
+    assert make_trainer(tiny_config(), data, tmp_path).run() == 0
+    assert "No space left" in capsys.readouterr().err
+    assert final_state(tmp_path)[0] == "step-00000010"
+
+
+def test_kill_in_the_middle_of_an_epoch_then_the_same_command(data, tmp_path):
+    """Kill -9 after the first checkpoint: the final state equals the uninterrupted run's."""
+    code, _, errors = run(command(data, tmp_path / "whole", "--epochs", "30"))
+    assert code == 0, errors
+    arguments = command(data, tmp_path / "killed", "--epochs", "30")
+    process = subprocess.Popen(arguments, env={**os.environ, **FIXED_THREADS},
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 120
+    while not list((tmp_path / "killed" / "checkpoints").glob("step-*")):
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    stopped_at = max((tmp_path / "killed" / "checkpoints").glob("step-*")).name
+    assert stopped_at < "step-00000150"
+    code, printed, errors = run(arguments)
+    assert code == 0, errors
+    assert f"resumed at step {int(stopped_at[5:])}" in printed
+    assert_same_state(final_state(tmp_path / "whole"), final_state(tmp_path / "killed"))
+    logs = [[(row["step"], row["g_loss"]) for row in rows(tmp_path / name)]
+            for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+    manifest = json.loads((tmp_path / "killed" / "Model" / "manifest.json").read_text())
+    assert manifest["step"] == 150
+    code, printed, _ = run(arguments)
+    assert code == 0 and "complete: 30 epochs" in printed
+
+
+def test_neptune_without_network_leaves_a_complete_record(data, tmp_path):
+    code, printed, errors = run(command(data, tmp_path / "out", "--epochs", "2", "-n"),
+                                NEPTUNE_API_TOKEN="", NEPTUNE_PROJECT="")
+    assert code == 0, errors
+    assert printed.lower().count("neptune:") == 1
+    record = read_offline(tmp_path / "out" / "neptune")
+    assert record["parameters"]["resolution"] == 16
+    assert record["series"]["train/g_loss"] == 2
+    assert record["images"] == 2 and record["models"]
+    assert record["status"] == "finished"
+
+
+@pytest.mark.parametrize("channels, folder", [(1, "brain_slices"), (3, "tiles32")])
+def test_real_images(tmp_path, channels, folder):
+    source = os.environ.get("STYLEGAN2_TF_DATA")
+    if not source:
+        pytest.skip("STYLEGAN2_TF_DATA is not set: no real images")
+    code, printed, errors = run([
+        sys.executable, str(ROOT / "run.py"), f"{source}/{folder}", str(tmp_path / "out"),
+        "4", "8", "4", "4", "8", "--resolution", "16", "--batch", "128", "--epochs", "1",
+        "--channels", str(channels)])
+    assert code == 0, errors
+    assert printed.count("composited over black") == (1 if channels == 3 else 0)
+    images = stylegan2_tf.load(tmp_path / "out").sample(2)
+    assert images.shape == (2, 16, 16, channels)
