@@ -99,7 +99,7 @@ class TrainStep:
         if with_r1:
             metrics["r1"], r1_finite = self._apply_r1(real)
             finite = finite & r1_finite
-        metrics.update(self._train_generator(nimg, len(real)))
+        metrics.update(self._train_generator(nimg, real.shape[0]))
         finite = finite & metrics.pop("g_finite") & metrics.pop("d_finite")
         self.skipped.assign_add(tf.cast(~finite, tf.int64))
         self.skipped_in_a_row.assign(
@@ -109,7 +109,7 @@ class TrainStep:
     # -- discriminator -----------------------------------------------------------------
 
     def _train_discriminator(self, real, nimg):
-        batch = len(real)
+        batch = real.shape[0]
         ws, _ = self._latents(nimg, batch, D_LATENT)
         fake = self.generator.synthesis(ws, noise=self._noise(nimg, batch, D_NOISE))
         with tf.GradientTape() as tape:
@@ -128,7 +128,7 @@ class TrainStep:
         return metrics if penalty is None else {**metrics, "gradient_penalty": penalty}
 
     def _gradient_penalty(self, real, fake, nimg):
-        mix = tf.random.stateless_uniform((len(real), 1, 1, 1), self._seed(nimg, MIX))
+        mix = tf.random.stateless_uniform((real.shape[0], 1, 1, 1), self._seed(nimg, MIX))
         gradients = self._image_gradients(real + mix * (fake - real))
         return losses.gradient_penalty(gradients, self.config.gradient_penalty_weight)
 
