@@ -99,7 +99,7 @@ class TrainConfig:
     loss: str = option("cross-entropy", "the adversarial loss", group="loss",
                        choices=tuple(LR_SCALES))
     r1_gamma: float | None = option(None, "weight of R1 with cross-entropy, 0 for none; not "
-                                    "given: 0.0002 x resolution^2 / batch", group="loss",
+                                    "given: 0.002 x resolution^2 / batch", group="loss",
                                     minimum=0)
     r1_interval: int = option(16, "apply R1 once in so many steps", group="loss", unit="steps",
                               minimum=1)
@@ -154,11 +154,15 @@ class TrainConfig:
 
     @property
     def r1_weight(self):
-        """Gamma of R1; 0 with WGAN-GP, which has its own penalty (ADA: 0.0002 R^2 / batch)."""
+        """Gamma of R1; 0 with WGAN-GP, which has its own penalty.
+
+        Ten times ADA's rule of 0.0002 R^2 / batch: measured better for narrow networks and few
+        images, see `benchmarks/training.py --sweep r1-gamma`.
+        """
         if self.loss == "wgan-gp":
             return 0.0
         if self.r1_gamma is None:
-            return 0.0002 * self.resolution**2 / self.batch
+            return 0.002 * self.resolution**2 / self.batch
         return self.r1_gamma
 
     @property

@@ -27,19 +27,16 @@ DEMONSTRATION DATA
 The variety of real brains is missing and no disease is shown. The slices are no
 substitute for OASIS, ADNI or any other study.
 
-Source: the MNI ICBM152 2009a T1, grey-matter and white-matter templates, as distributed
-with nilearn (https://nilearn.github.io), deformed and recoloured by stylegan2_tf.
-The template's notice, which must appear in all copies:
+Source: the MNI ICBM152 2009a T1, grey-matter and white-matter templates, as distributed with
+nilearn, deformed and recoloured by stylegan2_tf. Their notice, which must stay in all copies:
 
-Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal
-Neurological Institute, McGill University.
-Permission to use, copy, modify, and distribute this software and its documentation for
-any purpose and without fee is hereby granted, provided that the above copyright notice
-appear in all copies. The authors and McGill University make no representations about the
-suitability of this software for any purpose. It is provided "as is" without express or
-implied warranty. The authors are not responsible for any data loss, equipment damage,
-property loss, or injury to subjects or patients resulting from the use or misuse of the
-software package.
+Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological
+Institute, McGill University. Permission to use, copy, modify, and distribute this software and
+its documentation for any purpose and without fee is hereby granted, provided that the above
+copyright notice appear in all copies. The authors and McGill University make no representations
+about the suitability of this software for any purpose. It is provided "as is" without express or
+implied warranty. The authors are not responsible for any data loss, equipment damage, property
+loss, or injury to subjects or patients resulting from the use or misuse of the software package.
 """
 
 _RECORD = "demo-data.json"
@@ -60,8 +57,7 @@ def make_demo_data(folder, *, subjects=40, size=128, seed=0, progress=True):
     Args:
         folder: Where to write. Absent, empty or begun by this function.
         subjects: How many; a smaller set is the beginning of a larger one.
-        size: Pixels along an edge, 16 to 512. The template resolves 1 mm: beyond 256
-            pixels there is no more to see.
+        size: Pixels along an edge, 16 to 512. Beyond 256 the template has no more detail.
         seed: Another seed gives other subjects.
         progress: Whether to show a bar on a terminal, and to say if nothing was to be done.
 
@@ -107,8 +103,7 @@ def make_subject(template, subject, size, seed):
     from scipy.ndimage import map_coordinates
 
     rng = np.random.default_rng([seed, subject])
-    # Shared by several variations, as in life: an old brain has large ventricles,
-    # wide sulci and less contrast.
+    # As in life, several variations go together: large ventricles, wide sulci, less contrast.
     age = rng.beta(1.3, 2.0)
     factor = -(-_FINEST // size)  # averages factor x factor pixels into one
     axes = _grid(size * factor)
@@ -177,10 +172,8 @@ def _deform(rng, axes, age):
 
 
 def _field(rng, axes, spacing):
-    """Return a smooth random field on the grid `axes`: cubic B-splines, variance near 1.
-
-    Its knots, `spacing` mm apart, do not depend on the grid: a finer grid shows the same field.
-    """
+    """Return a smooth random field on the grid `axes`: cubic B-splines, variance near 1."""
+    # The knots do not depend on the grid, so a finer grid shows the same field.
     bounds = ((_BOTTOM, _TOP), *((c - _FRAME / 2, c + _FRAME / 2) for c in _CENTRE[1:]))
     knots = [np.arange(low - spacing, high + 2 * spacing, spacing) for low, high in bounds]
     field = rng.standard_normal([len(k) for k in knots], dtype=np.float32)
@@ -234,8 +227,7 @@ def _missing(folder, settings):
         raise UsageError(f"{record} is not what demo-data wrote: name another folder.") from error
     if found != settings:
         text = ", ".join(f"{name} {value}" for name, value in found.items())
-        raise UsageError(f"{folder} holds demonstration data of other settings ({text}): "
-                         "name another folder, or remove this one.")
+        raise UsageError(f"{folder} holds other demonstration data ({text}): name a new folder.")
     # A kill leaves half a subject behind, a power cut files of no bytes.
     return [k for k in everyone if k > done
             or not all(p.is_file() and p.stat().st_size for p in _paths(folder, k))]
