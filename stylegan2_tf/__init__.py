@@ -9,6 +9,8 @@ import importlib.abc
 import importlib.util
 import sys
 
+from stylegan2_tf.lazy import lazy
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -24,16 +26,7 @@ _HOME = {
 }
 
 __all__ = list(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _HOME)
 
 
 class _RegisterAfterKeras(importlib.abc.MetaPathFinder):

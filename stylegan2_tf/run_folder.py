@@ -6,6 +6,7 @@
 Nothing here imports TensorFlow: a folder that cannot be used is refused at once.
 """
 
+import fcntl
 import os
 import socket
 import time
@@ -14,11 +15,6 @@ from pathlib import Path
 from stylegan2_tf import files
 from stylegan2_tf.config import flag, from_json
 from stylegan2_tf.errors import DataError, LockedError, OutputError, UsageError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock
-    fcntl = None
 
 # What may differ when a run is resumed: none of these changes a number of the training.
 CHANGEABLE = ("data_dir", "output_dir", "epochs", "checkpoint", "keep", "cache", "neptune")
@@ -65,10 +61,6 @@ class RunFolder:
 
     def _take_lock(self):
         lock = open(self.path / ".lock", "a+", encoding="utf-8")
-        if fcntl is None:
-            print("note: this system has no file locks; do not start a second run in "
-                  f"{self.path}")
-            return lock
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,7 +3,7 @@
 The names load on first use: only `order`, `batches` and `to_float` import TensorFlow.
 """
 
-import importlib
+from stylegan2_tf.lazy import lazy
 
 _HOME = {
     "find_images": "index",
@@ -18,13 +18,4 @@ _HOME = {
 }
 
 __all__ = list(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = lazy(__name__, _HOME)
