@@ -15,6 +15,7 @@ import numpy as np
 SWEEPS = {
     "lr-scale": ("lr_scale", (1.0, 5.0, 12.5)),
     "r1-gamma": ("r1_gamma", (0.0, 0.0064, 0.064, 0.3)),
+    "loss": ("loss", ("cross-entropy", "wgan-gp")),
 }
 BASE = dict(data_dir="-", output_dir="-", g_input_res=4, g_init_filters=64, d_final_res=4,
             d_input_filters=16, fade_in_base=80.0, resolution=32, batch=32)

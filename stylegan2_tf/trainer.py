@@ -62,6 +62,7 @@ class Trainer:
         self._latents = make_latents(config.val, config.latent, config.seed)
         self._pending = []  # metrics of the steps since the last row of the log
         self._last_row = 0.0  # `seconds` at that row
+        self._losses = ""  # what the terminal shows of it
         self._rolled_back = False
 
     @property
@@ -89,7 +90,9 @@ class Trainer:
                     self._save_reals()
                 self._loop(progress)
             status = "stopped" if self.signal else "finished"
-            if status == "finished":
+            if self.signal:
+                print(f"stopped at step {self.step}; the same command goes on from there")
+            else:
                 self.trackers.artifact("generator", self.run_folder.models / "generator.keras")
         finally:
             self.trackers.close(status)
