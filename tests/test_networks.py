@@ -24,7 +24,7 @@ def small_generator(channels=1):
                           mapping_layers=2)
     generator.build()
     for conv in generator.synthesis.convs:
-        conv.noise.strength.assign(0.3)
+        conv.noise.strength.assign(0.3 / conv.noise.lr_multiplier)
     generator.w_avg.assign(numbers(7, seed=9))
     return generator
 
@@ -44,7 +44,7 @@ def test_styled_convolution_adds_noise_bias_and_activation():
     layer = StyledConv2D(4)
     x, w = numbers(2, 4, 4, 3), numbers(2, 5, seed=1)
     layer(x, w)
-    layer.noise.strength.assign(0.7)
+    layer.noise.strength.assign(0.7 / layer.noise.lr_multiplier)
     layer.bias.assign(numbers(4, seed=2))
     noise = numbers(2, 4, 4, 1, seed=3)
     plain = np.asarray(layer.conv(x, w), np.float64)

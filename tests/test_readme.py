@@ -4,7 +4,8 @@ import dataclasses
 import re
 from pathlib import Path
 
-from stylegan2_tf.config import TrainConfig, flag
+from stylegan2_tf.config import TrainConfig, flag, make_config
+from stylegan2_tf.trainer import make_networks
 
 README = Path(__file__).parent.parent / "README.md"
 HEADER = "| flag | default | unit | meaning |\n|---|---|---|---|\n"
@@ -29,6 +30,16 @@ def flag_table():
 def test_readme_holds_the_table_of_flags():
     assert flag_table() in README.read_text(encoding="utf-8"), (
         "README's table of flags is out of date: run python tests/test_readme.py")
+
+
+def test_readme_counts_the_parameters_of_the_users_command():
+    sizes = dict(g_input_res=8, g_init_filters=512, d_final_res=8, d_input_filters=32,
+                 fade_in_base=80.0, resolution=256)
+    generator, _, discriminator = make_networks(
+        make_config(dict(data_dir="data", output_dir="out", **sizes)))
+    row = (f"| `8 512 8 32 80 --resolution 256` | {generator.count_params():,} | "
+           f"{discriminator.count_params():,} |")
+    assert row in README.read_text(encoding="utf-8")
 
 
 def test_readme_pictures_exist():

@@ -20,7 +20,7 @@ def run_folder(tmp_path_factory):
     generator = Generator([8, 4, 4], z_dim=6, w_dim=5, channels=1, mapping_layers=2)
     generator.build()
     for index, conv in enumerate(generator.synthesis.convs):
-        conv.noise.strength.assign(0.1 * (index + 1))
+        conv.noise.strength.assign(10.0 * (index + 1))
     generator.w_avg.assign(np.linspace(-1, 1, 5))
     discriminator = Discriminator([4, 8])
     discriminator.build()
