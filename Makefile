@@ -20,7 +20,7 @@ lint: .venv/.installed-dev
 .venv/.installed-%: pyproject.toml setup.py
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) \
 	else 'Python 3.11 to 3.13 is needed, found %d.%d; give one: make PYTHON=python3.12' % v)"
-	test -d .venv || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e ".[$*]"
 	@touch $@

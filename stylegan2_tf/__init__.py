@@ -40,10 +40,16 @@ class _RegisterAfterKeras(importlib.abc.MetaPathFinder):
         if name != "keras":
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)  # this may have been a mere look-up
+        if spec is None:
+            return None
         execute = spec.loader.exec_module
 
         def execute_and_register(module):
+            sys.meta_path.remove(self)
             execute(module)
             importlib.import_module(f"{__name__}.networks")
 

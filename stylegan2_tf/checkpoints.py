@@ -41,14 +41,14 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**state)
         self._failures = 0
 
-    def save(self, step, **counters):
+    def save(self, step, *, final=False, **counters):
         """Save the state as `step-<step>`, whole or not at all, and prune old ones.
 
-        A failure is printed and forgiven twice: training goes on and the next interval tries
-        again. A state that is not finite is never written.
+        A failure is printed and forgiven twice, unless the save is `final`: training goes on
+        and the next interval tries again. A state that is not finite is never written.
 
         Raises:
-            OutputError: The third failure in a row.
+            OutputError: The third failure in a row, or that of a final save.
             NumericalError: A weight or moment is not finite.
         """
         self._refuse_non_finite()
@@ -60,9 +60,10 @@ class Checkpoints:
             free = shutil.disk_usage(self.folder.parent).free
             line = (f"checkpoint at step {step} not saved ({_reason(error)}); needed "
                     f"{self._size():,} bytes, free {free:,}")
-            if self._failures >= FAILURES_ALLOWED:
-                raise OutputError(f"{line}; {self._failures} failures in a row, the run stops; "
-                                  "free some space and give the same command again") from error
+            if final or self._failures >= FAILURES_ALLOWED:
+                raise OutputError(f"{line}; the run stops after {self._failures} failures in a "
+                                  "row; free some space and give the same command "
+                                  "again") from error
             print(f"warning: {line}; training goes on and tries again", file=sys.stderr)
 
     def _write(self, step, counters):
@@ -145,7 +146,7 @@ class Checkpoints:
             if meta["identity"].get(name) != value:
                 raise DataError(f"{self.folder}: the run was made with {name} "
                                 f"{meta['identity'].get(name)}, found {value}; give the same "
-                                "images, or another OUT")
+                                "images and version of this package, or another OUT")
 
     def _values(self):
         return [value for values in self._state.values() for value in values]
@@ -157,7 +158,7 @@ class Checkpoints:
         for value in self._values():
             if value.dtype.is_floating and not np.isfinite(value.numpy()).all():
                 raise NumericalError(f"{value.name} is not finite: no checkpoint is written; "
-                                     "give a lower --lr and start from the last checkpoint")
+                                     "give a lower --lr with another OUT")
 
 
 def _digest(meta):

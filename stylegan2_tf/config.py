@@ -99,7 +99,7 @@ class TrainConfig:
     loss: str = option("cross-entropy", "the adversarial loss", group="loss",
                        choices=tuple(LR_SCALES))
     r1_gamma: float | None = option(None, "weight of R1 with cross-entropy, 0 for none; not "
-                                    "given: 0.005 x resolution^2 / batch, at most 10", group="loss",
+                                    "given: 0.01 x resolution^2 / batch, at most 10", group="loss",
                                     minimum=0)
     r1_interval: int = option(16, "apply R1 once in so many steps", group="loss", unit="steps",
                               minimum=1)
@@ -156,13 +156,13 @@ class TrainConfig:
     def r1_weight(self):
         """Gamma of R1; 0 with WGAN-GP, which has its own penalty.
 
-        25 times ADA's rule of 0.0002 R^2 / batch, at most StyleGAN2's 10: with narrow
-        networks and few images ADA's lets the discriminator run away, see `benchmarks/README.md`.
+        Fifty times ADA's rule of 0.0002 R^2 / batch, at most StyleGAN2's 10: with narrow
+        networks and few images ADA's lets the discriminator run away (`benchmarks/README.md`).
         """
         if self.loss == "wgan-gp":
             return 0.0
         if self.r1_gamma is None:
-            return min(0.005 * self.resolution**2 / self.batch, 10.0)
+            return min(0.01 * self.resolution**2 / self.batch, 10.0)
         return self.r1_gamma
 
     @property

@@ -206,7 +206,7 @@ def _template_paths():
              for kind in ("t1", "gm", "wm")]
     if not all(path.is_file() for path in paths):
         raise UsageError("Expected the MNI152 template inside nilearn, and nibabel to read it; "
-                         'not found. Install them: pip install "stylegan2_tf[demo]"')
+                         'not found. Install them: pip install -e ".[demo]"')
     return paths
 
 

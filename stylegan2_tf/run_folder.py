@@ -43,7 +43,7 @@ class RunFolder:
         self.models = self.path / "Model"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            files.write_text(self.path / ".probe", "")
+            files.write_text(self.path / ".probe", "x" * 65536)
             (self.path / ".probe").unlink()
             self._lock = self._take_lock()
             for folder in (self.path, self.samples, self.checkpoints, self.models):
@@ -104,7 +104,7 @@ class RunFolder:
     def _read_config(self):
         try:
             return from_json(self.config_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, UsageError) as error:
             raise DataError(f"{self.config_file}: expected the configuration of a run, found: "
                             f"{error}; restore the file or give another OUT") from error
 

@@ -21,6 +21,7 @@ from stylegan2_tf.tracking import make_trackers
 
 LOG_EVERY = 10  # steps in a row of log.csv
 SKIPS_ALLOWED = 50  # steps in a row whose update was left out, before the weights are rolled back
+RECIPE = 1  # raise it when the same configuration would train otherwise than before
 METRICS = ("d_loss", "g_loss", "r1", "gradient_penalty", "score_real", "score_fake",
            "d_grad_norm", "g_grad_norm")
 FIELDS = ("step", "nimg", "epoch", "seconds", "images_per_second", "alpha", *METRICS, "skipped")
@@ -54,8 +55,7 @@ class Trainer:
         self.config, self.images, self.run_folder = config, images, run
         self.step_function = TrainStep(*make_networks(config), config)
         self.checkpoints = Checkpoints(run.checkpoints, self.step_function.state,
-                                       keep=config.keep,
-                                       identity={"images": images.fingerprint})
+                                       keep=config.keep, identity=self._identity())
         self.step, self.nimg, self.seconds = 0, 0, 0.0
         self.total = config.epochs * len(images)
         self.signal = None
@@ -64,6 +64,12 @@ class Trainer:
         self._last_row = 0.0  # `seconds` at that row
         self._losses = ""  # what the terminal shows of it
         self._rolled_back = False
+
+    def _identity(self):
+        """What a resumed run must share beside the flags: the images, and what flags left open."""
+        return {"images": self.images.fingerprint, "recipe": RECIPE,
+                "w_dim": self.config.w_units, "adam_rate": self.config.adam_rate,
+                "r1_gamma": self.config.r1_weight, "ema_images": self.config.ema_images}
 
     @property
     def epoch(self):
@@ -76,6 +82,7 @@ class Trainer:
             0, or 128 + the number of the signal that ended the run.
         """
         self._restore()
+        self.run_folder.write_config(self.config)
         if self.nimg >= self.total:
             print(f"complete: {self.config.epochs} epochs; a larger --epochs goes on")
             return 0
@@ -86,9 +93,11 @@ class Trainer:
         status = "failed"
         try:
             with self._signals(), self._progress() as progress:
-                if self.step == 0:
+                with forgiving("samples/reals.png"):
                     self._save_reals()
                 self._loop(progress)
+                if self.signal:
+                    self._save()
             status = "stopped" if self.signal else "finished"
             if self.signal:
                 print(f"stopped at step {self.step}; the same command goes on from there")
@@ -123,8 +132,6 @@ class Trainer:
                 self._log(progress, alpha)
             if ended:
                 self._end_epoch(progress, math.floor(self.epoch))
-            elif self.signal:
-                self._save()
 
     def _log(self, progress, alpha):
         """One row for the steps since the last one: the mean of every number."""
@@ -146,12 +153,14 @@ class Trainer:
 
     def _roll_back(self):
         """Once: the last good weights, with the random numbers of the steps to come."""
-        line = (f"{SKIPS_ALLOWED} updates in a row were not finite at step {self.step}; "
-                "a lower --lr or a higher --r1-gamma helps")
+        line = (f"{SKIPS_ALLOWED} updates in a row were not finite at step {self.step}; a lower "
+                "--lr or a higher --r1-gamma helps: give it with another OUT")
         if self._rolled_back or self.checkpoints.restore() is None:
             raise NumericalError(line)
-        print(f"warning: {line}; rolled back to the last checkpoint", file=sys.stderr)
+        print(f"warning: {line}; the weights were rolled back to it, the counters go on",
+              file=sys.stderr)
         self.step_function.set_rates()
+        self.step_function.skipped_in_a_row.assign(0)
         self._rolled_back = True
 
     # -- what an epoch leaves ------------------------------------------------------------
@@ -163,8 +172,9 @@ class Trainer:
             print(f"epoch {epoch}/{self.config.epochs}  {self.nimg / 1000:.1f} kimg  "
                   f"{self.seconds:.0f} s  {self.nimg / self.seconds:.1f} images/s  "
                   f"{self._losses}", flush=True)
-        last = self.nimg >= self.total
-        if last or self.signal or epoch % self.config.checkpoint == 0:
+        # While updates are being left out, keep the checkpoint from before: see `_roll_back`.
+        troubled = int(self.step_function.skipped_in_a_row) > 0
+        if self.nimg >= self.total or (epoch % self.config.checkpoint == 0 and not troubled):
             self._save()
 
     def _save_pictures(self, epoch):
@@ -176,7 +186,8 @@ class Trainer:
         self.trackers.image("images", grid, step=self.step)
 
     def _save(self):
-        self.checkpoints.save(self.step, nimg=self.nimg, seconds=self.seconds)
+        final = self.nimg >= self.total or self.signal is not None
+        self.checkpoints.save(self.step, final=final, nimg=self.nimg, seconds=self.seconds)
         self._save_models()
 
     def _save_models(self):
@@ -203,9 +214,10 @@ class Trainer:
         """The first SIGTERM or SIGINT is remembered for the loop; a second acts at once."""
         def remember(number, frame):
             self.signal = number
-            signal.signal(number, signal.SIG_DFL)
-            print(f"{signal.Signals(number).name}: finishing this step, then saving",
-                  file=sys.stderr)
+            for either in before:
+                signal.signal(either, signal.SIG_DFL)
+            print(f"{signal.Signals(number).name}: finishing this step, then saving; once more "
+                  "stops at once", file=sys.stderr)
 
         before = {number: signal.signal(number, remember)
                   for number in (signal.SIGTERM, signal.SIGINT)}

@@ -20,7 +20,8 @@ def flag_table():
         meta = field.metadata
         if meta["group"] == "positional":
             continue
-        default = {None: "", False: "off"}.get(field.default, f"{field.default}")
+        default = ("" if field.default is None else "off" if field.default is False
+                   else field.default)
         spelling = ("-n`, `" if field.name == "neptune" else "") + flag(field.name)
         choices = f" ({', '.join(map(str, meta['choices']))})" if meta["choices"] else ""
         rows.append(f"| `{spelling}` | {default} | {meta['unit']} | {meta['help']}{choices} |\n")

@@ -16,8 +16,9 @@ from PIL import Image
 
 import stylegan2_tf
 from stylegan2_tf import trainer as trainer_module
+from stylegan2_tf.config import LR_SCALES
 from stylegan2_tf.data import pack
-from stylegan2_tf.errors import NumericalError
+from stylegan2_tf.errors import DataError, NumericalError, OutputError
 from stylegan2_tf.run_folder import RunFolder
 from stylegan2_tf.tracking import read_offline
 from stylegan2_tf.trainer import FIELDS, Trainer
@@ -40,11 +41,26 @@ def data(tmp_path_factory):
     return folder
 
 
-def make_trainer(config, data, out):
-    folder = RunFolder(out)
-    images = pack(data, out / "cache", resolution=16, channels=config.channels)
-    folder.write_config(config)
-    return Trainer(config, images, folder)
+@pytest.fixture
+def make_trainer(data):
+    """A function that makes a trainer in the folder `out`, whose lock ends with the next one.
+
+    Steps run eagerly: compiling costs seconds, and the tests that start `run.py` compile.
+    """
+    folders = []
+
+    def make(config, out):
+        while folders:
+            folders.pop().__exit__()
+        folders.append(RunFolder(out))
+        images = pack(data, out / "cache", resolution=16, channels=config.channels)
+        return Trainer(config, images, folders[-1])
+
+    tf.config.run_functions_eagerly(True)
+    yield make
+    tf.config.run_functions_eagerly(False)
+    for folder in folders:
+        folder.__exit__()
 
 
 def rows(out):
@@ -76,8 +92,8 @@ def assert_same_state(one, other):
         np.testing.assert_array_equal(value, other[1][key], err_msg=key)
 
 
-def test_a_run_leaves_everything_in_its_folder(tiny_config, data, tmp_path, capsys):
-    trainer = make_trainer(tiny_config(epochs=3), data, tmp_path)
+def test_a_run_leaves_everything_in_its_folder(tiny_config, make_trainer, tmp_path, capsys):
+    trainer = make_trainer(tiny_config(epochs=3), tmp_path)
     assert trainer.run() == 0
     assert (trainer.step, trainer.nimg) == (15, 60)
     for name in ("config.json", "log.csv", "losses.png", "training.gif", "samples/reals.png",
@@ -102,20 +118,19 @@ def test_a_run_leaves_everything_in_its_folder(tiny_config, data, tmp_path, caps
     np.testing.assert_allclose(sample[0, ..., 0], shown, atol=0.01)  # the averaged generator
 
 
-def test_resuming_in_the_same_process_is_exact(tiny_config, data, tmp_path):
-    whole = make_trainer(tiny_config(epochs=3), data, tmp_path / "whole")
+def test_resuming_in_the_same_process_is_exact(tiny_config, make_trainer, tmp_path):
+    whole = make_trainer(tiny_config(epochs=3), tmp_path / "whole")
     whole.run()
-    part = make_trainer(tiny_config(epochs=1), data, tmp_path / "part")
+    part = make_trainer(tiny_config(epochs=1), tmp_path / "part")
     part.run()
-    part.run_folder.__exit__()
-    again = make_trainer(tiny_config(epochs=3), data, tmp_path / "part")
+    again = make_trainer(tiny_config(epochs=3), tmp_path / "part")
     again.run()
     assert_same_state(final_state(tmp_path / "whole"), final_state(tmp_path / "part"))
     assert [row["step"] for row in rows(tmp_path / "part")] == ["5", "10", "15"]
 
 
-def test_a_signal_saves_and_stops(tiny_config, data, tmp_path, monkeypatch, capsys):
-    trainer = make_trainer(tiny_config(epochs=50), data, tmp_path)
+def test_a_signal_saves_and_stops(tiny_config, make_trainer, tmp_path, monkeypatch):
+    trainer = make_trainer(tiny_config(epochs=50), tmp_path)
     step = trainer.step_function.__call__
 
     def step_then_signal(*arguments):
@@ -145,9 +160,9 @@ class Proxy:
 
 
 def test_updates_that_stay_non_finite_roll_back_once_then_stop(
-        tiny_config, data, tmp_path, monkeypatch, capsys):
+        tiny_config, make_trainer, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(trainer_module, "SKIPS_ALLOWED", 10)
-    trainer = make_trainer(tiny_config(epochs=40), data, tmp_path)
+    trainer = make_trainer(tiny_config(epochs=40), tmp_path)
     step = trainer.step_function.__call__
 
     def break_a_weight(*arguments):
@@ -164,13 +179,33 @@ def test_updates_that_stay_non_finite_roll_back_once_then_stop(
     assert all(np.isfinite(value).all() for value in state.values())
 
 
+def test_a_failed_save_at_the_end_is_no_success(
+        tiny_config, make_trainer, tmp_path, monkeypatch):
+    trainer = make_trainer(tiny_config(epochs=1), tmp_path)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer.checkpoints, "_write", full)
+    with pytest.raises(OutputError, match="needed .* free"):
+        trainer.run()
+
+
+def test_settings_that_flags_leave_open_are_part_of_the_run(
+        tiny_config, make_trainer, tmp_path, monkeypatch):
+    make_trainer(tiny_config(epochs=1), tmp_path).run()
+    monkeypatch.setitem(LR_SCALES, "cross-entropy", 3.0)
+    with pytest.raises(DataError, match="adam_rate"):
+        make_trainer(tiny_config(epochs=2), tmp_path).run()
+
+
 def test_pictures_that_cannot_be_written_do_not_stop_the_run(
-        tiny_config, data, tmp_path, monkeypatch, capsys):
+        tiny_config, make_trainer, tmp_path, monkeypatch, capsys):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(trainer_module.artifacts, "save_gif", full)
-    assert make_trainer(tiny_config(), data, tmp_path).run() == 0
+    assert make_trainer(tiny_config(), tmp_path).run() == 0
     assert "No space left" in capsys.readouterr().err
     assert final_state(tmp_path)[0] == "step-00000010"
 

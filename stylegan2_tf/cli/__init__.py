@@ -5,7 +5,7 @@ import importlib
 import signal
 import sys
 
-from stylegan2_tf.errors import StyleGANError, UsageError
+from stylegan2_tf.errors import OutputError, StyleGANError, UsageError
 
 COMMANDS = {
     "train": "train on a folder of images (the same as run.py)",
@@ -52,6 +52,9 @@ def run_command(name, arguments, prog, usage):
     except StyleGANError as error:
         print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return OutputError.exit_code
     except KeyboardInterrupt:
         print(f"{prog}: stopped; nothing was lost", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -1,8 +1,9 @@
 """What a training says about itself before it starts."""
 
-from pathlib import Path
+import os
 
-from stylegan2_tf.config import GROUP_SIZE, flag, preset_values
+from stylegan2_tf.config import GROUP_SIZE, TrainConfig, flag, preset_values
+from stylegan2_tf.data import printable
 from stylegan2_tf.errors import UsageError
 
 
@@ -16,13 +17,32 @@ def explain_preset(config):
         for name, value in values.items())]
 
 
+# Flags that only one loss reads.
+OF_ONE_LOSS = {"cross-entropy": ("r1_gamma", "r1_interval"),
+               "wgan-gp": ("gradient_penalty_weight", "drift_weight")}
+
+
 def warnings(config):
-    rest = config.batch % GROUP_SIZE
-    if not rest:
-        return []
-    group = max(size for size in range(1, GROUP_SIZE + 1) if config.batch % size == 0)
-    return [f"note: --batch {config.batch} is not a multiple of {GROUP_SIZE}: minibatch stddev "
-            f"uses groups of {group}"]
+    """Lines about settings that work otherwise than one may expect."""
+    lines = []
+    if config.batch % GROUP_SIZE:
+        group = max(size for size in range(1, GROUP_SIZE + 1) if config.batch % size == 0)
+        lines.append(f"note: --batch {config.batch} is not a multiple of {GROUP_SIZE}: minibatch "
+                     f"stddev uses groups of {group}")
+    unused = [flag(name) for loss, names in OF_ONE_LOSS.items() for name in names
+              if loss != config.loss and getattr(config, name) != getattr(TrainConfig, name)]
+    if unused and config.preset is None:
+        lines.append(f"note: {', '.join(unused)}: not used with --loss {config.loss}")
+    return lines
+
+
+def check_apart(config):
+    """Refuse a run folder inside the data: its pictures would become training images."""
+    data, out = (os.path.realpath(path) for path in (config.data_dir, config.output_dir))
+    if os.path.commonpath([data, out]) == data:
+        raise UsageError(f"output_dir {config.output_dir}: expected a folder outside "
+                         f"{config.data_dir}, found one inside; the pictures of the run would "
+                         "become training images")
 
 
 def check_count(config, count):
@@ -45,7 +65,7 @@ def summary(config, count, step_function):
         penalty = f"R1 gamma {config.r1_weight:.4g} every {config.r1_interval} steps"
     return [
         f"images         {count:,} of {config.resolution}x{config.resolution}x{config.channels} "
-        f"from {Path(config.data_dir)}",
+        f"from {printable(config.data_dir)}",
         f"generator      {generator:,} parameters; channels from {config.g_input_res}x"
         f"{config.g_input_res} up: {_list(config.generator_filters)}",
         f"discriminator  {discriminator:,} parameters; channels from {config.resolution}x"

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 
-from stylegan2_tf.cli.summary import check_count, explain_preset, summary, warnings
+from stylegan2_tf.cli.summary import check_apart, check_count, explain_preset, summary, warnings
 from stylegan2_tf.config import SIZES, TrainConfig, flag, make_config, value_type
 from stylegan2_tf.errors import StyleGANError
 from stylegan2_tf.run_folder import RunFolder
@@ -48,6 +48,7 @@ def run(arguments):
 
         with _explained_memory(config):
             return report(config)
+    check_apart(config)
     with RunFolder(config.output_dir) as folder:
         return _train(config, folder)
 
@@ -62,7 +63,6 @@ def _train(config, folder):
     images = pack(config.data_dir, config.cache or folder.path / "cache",
                   resolution=config.resolution, channels=config.channels, fit=config.fit)
     check_count(config, len(images))
-    folder.write_config(config)
     for notice in images.notices:
         print(f"note: {notice}")
     import_tensorflow()

@@ -7,6 +7,7 @@ from stylegan2_tf.lazy import lazy
 
 _HOME = {
     "find_images": "index",
+    "printable": "index",
     "UnreadableImage": "decode",
     "read_image": "decode",
     "fit_image": "decode",

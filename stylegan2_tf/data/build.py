@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import sys
 
 import numpy as np
 from tqdm import tqdm
@@ -167,7 +168,6 @@ def _write_header(stream, shape, dtype):
 
 def _refuse_many(skipped, total):
     if 100 * len(skipped) > total:
-        raise DataError(
-            f"{len(skipped):,} of {total:,} images cannot be read, more than 1 %:"
-            f" mend or remove them.\n{listing(skipped)}"
-        )
+        print(listing(skipped), file=sys.stderr)
+        raise DataError(f"{len(skipped):,} of {total:,} images cannot be read, more than 1 %: "
+                        "mend or remove those listed above")

@@ -114,12 +114,13 @@ def _settings(folder, resolution, channels, fit, max_images):
 
 
 def _state(path, folder):
-    """[relative name, bytes, modification time in ns]: what tells that a file changed."""
+    """[relative name, bytes, times in ns]: what tells that a file, or its permissions, changed."""
     try:
         status = os.stat(path)
     except OSError:  # a link that leads nowhere; decoding gives the reason
-        return [os.path.relpath(path, folder), None, None]
-    return [os.path.relpath(path, folder), status.st_size, status.st_mtime_ns]
+        return [os.path.relpath(path, folder), None, None, None]
+    return [os.path.relpath(path, folder), status.st_size, status.st_mtime_ns,
+            status.st_ctime_ns]
 
 
 def _open(home, settings, files):

@@ -115,7 +115,7 @@ def _verify(model_file):
     try:
         known = json.loads(manifest_file.read_text(encoding="utf-8"))["files"]
         accepted = known.get(model_file.name, {}).get("sha256")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{manifest_file}: expected the manifest of a run, found: "
                         f"{error}") from error
     if accepted and files.sha256(model_file) not in accepted:

@@ -13,7 +13,7 @@ from stylegan2_tf.layers import ModulatedConv2D, NoiseInjection, scaled_leaky_re
 class StyledConv2D(keras.layers.Layer):
     """Modulated convolution, noise, bias and activation: one layer of the generator.
 
-    `y = √2 · lrelu(modconv(x, w) + strength · noise + b)` (SG2 figure 2, d).
+    `y = √2 · lrelu(modconv(x, w) + noise + b)` (SG2 figure 2, d).
 
     Args:
         filters: Channels of the output.
