@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-DEMO_SIZES := 4 128 4 16 40
-DEMO_FLAGS := --resolution 64 --batch 32 --epochs 20
+DEMO_SIZES := 4 64 4 16 40
+DEMO_FLAGS := --resolution 32 --batch 32 --epochs 60 --val 36
 
 .PHONY: demo test lint clean
 

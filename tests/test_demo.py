@@ -16,7 +16,7 @@ from stylegan2_tf.errors import OutputError, UsageError
 
 needs_template = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("nilearn", "nibabel"))),
-    reason='the template lies in nilearn: pip install "stylegan2_tf[demo]"')
+    reason='the template lies in nilearn: pip install -e ".[demo]"')
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_without_the_extra_one_line_tells_how_to_get_it(tmp_path, monkeypatch, a
                         lambda name, *more: None if name == absent else find(name, *more))
     with pytest.raises(UsageError) as caught:
         make_demo_data(tmp_path / "data", subjects=1)
-    assert 'pip install "stylegan2_tf[demo]"' in str(caught.value)
+    assert 'pip install -e ".[demo]"' in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "data").exists()
 

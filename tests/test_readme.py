@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from stylegan2_tf.config import TrainConfig, flag, make_config
-from stylegan2_tf.trainer import make_networks
 
 README = Path(__file__).parent.parent / "README.md"
 HEADER = "| flag | default | unit | meaning |\n|---|---|---|---|\n"
@@ -34,6 +33,8 @@ def test_readme_holds_the_table_of_flags():
 
 
 def test_readme_counts_the_parameters_of_the_users_command():
+    from stylegan2_tf.trainer import make_networks
+
     sizes = dict(g_input_res=8, g_init_filters=512, d_final_res=8, d_input_filters=32,
                  fade_in_base=80.0, resolution=256)
     generator, _, discriminator = make_networks(

@@ -227,5 +227,5 @@ def test_an_unreadable_configuration_is_explained(saved, tiny_config, text):
 def test_a_configuration_of_a_later_version_names_the_unknown_field(saved, tiny_config):
     content = json.loads(saved.config_file.read_text()) | {"truncation": 0.7}
     saved.config_file.write_text(json.dumps(content))
-    with pytest.raises(UsageError, match="'truncation'"):
+    with pytest.raises(DataError, match="'truncation'"):
         saved.compare(tiny_config())

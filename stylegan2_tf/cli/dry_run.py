@@ -12,6 +12,8 @@ from stylegan2_tf.data import find_images
 from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
 TIMED_STEPS = 3
+PROGRAM = 700 * 2**20  # bytes of TensorFlow itself
+MAPS_OF_D, MAPS_OF_G = 18, 12  # feature maps that live at once for each channel of a block
 
 
 def report(config):
@@ -26,11 +28,12 @@ def report(config):
     step_function = TrainStep(*make_networks(config), config)
     for line in summary(config, count, step_function):
         print(line)
-    state = sum(value.numpy().nbytes for values in step_function.state.values()
-                for value in values)
+    weights = sum(value.numpy().nbytes for values in step_function.state.values()
+                  for value in values)
+    print(f"memory         {weights / 2**20:,.0f} MiB of weights and moments (a checkpoint); about "
+          f"{_estimated_memory(config, weights) / 2**30:.1f} GiB to train", flush=True)
     lazy, plain = _time_steps(config, step_function)
-    print(f"memory         {state / 2**20:,.0f} MiB of weights and moments (a checkpoint); peak "
-          f"{_peak_memory(tf) / 2**20:,.0f} MiB in {TIMED_STEPS} steps")
+    print(f"               {_peak_memory(tf) / 2**30:.1f} GiB at most in {TIMED_STEPS} steps")
     share = 1 / config.r1_interval if config.r1_weight else 0
     seconds = share * lazy + (1 - share) * plain
     total = config.epochs * count
@@ -38,6 +41,20 @@ def report(config):
           f"about {total / config.batch * seconds / 60:.0f} minutes for {total / 1000:.1f} kimg "
           "(pictures and checkpoints not counted)")
     return 0
+
+
+def _estimated_memory(config, weights):
+    """Bytes of a training: the program, weights with gradients, and the feature maps in between.
+
+    Known before any step is tried: a machine without the memory kills the process unasked.
+    """
+    sides = [config.resolution >> level for level in range(len(config.discriminator_filters))]
+    maps = MAPS_OF_D * sum(side**2 * filters for side, filters in
+                           zip(sides, config.discriminator_filters, strict=True))
+    sides = [config.g_input_res << level for level in range(len(config.generator_filters))]
+    maps += MAPS_OF_G * sum(side**2 * filters for side, filters in
+                            zip(sides, config.generator_filters, strict=True))
+    return PROGRAM + 1.3 * weights + 4 * config.batch * maps
 
 
 def _time_steps(config, step_function):

@@ -133,7 +133,7 @@ def _open(home, settings, files):
         return None
     if not whole or record.get("settings") != settings or record.get("files") != files:
         return None
-    names = tuple(name for name, _, _ in files if name not in record["skipped"])
+    names = tuple(name for name, *_ in files if name not in record["skipped"])
     shape = (len(names), *settings["resolution"], settings["channels"])
     if array.shape != shape or array.dtype != record["dtype"]:
         return None
@@ -174,7 +174,7 @@ def _build(home, paths, files, settings, progress):
             if shutil.disk_usage(home).free < needed:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with replacing(home / "images.npy") as temporary:
-                names = [name for name, _, _ in files]
+                names = [name for name, *_ in files]
                 notices, skipped = build.write(temporary, images, names, shape, found.dtype)
                 fingerprint = sha256(temporary)
                 # A kill must not leave a new array beside an old description.
