@@ -12,7 +12,7 @@ demo: .venv/.installed-demo
 	$(BIN)/python run.py demo/data demo/out $(DEMO_SIZES) $(DEMO_FLAGS)
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

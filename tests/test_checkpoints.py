@@ -235,7 +235,7 @@ def test_the_third_failure_in_a_row_stops_the_run(saved, make, disk, capsys):
         assert warning.startswith(f"warning: checkpoint at step {step} not saved (")
         assert f"needed {needed} bytes, free {needed}; training goes on" in warning
     with pytest.raises(OutputError, match=f"step 20 not saved .*needed {needed} bytes, free "
-                                          f"{needed}; 3 failures in a row"):
+                                          f"{needed}; the run stops after 3 failures in a row"):
         store.save(20)
     assert names(saved) == ["step-00000004", "step-00000008"]
 

@@ -271,7 +271,7 @@ def test_a_dry_run_tells_what_would_happen(images, tmp_path):
             rf"^images +5 of 16x16x1 from {re.escape(str(images))}$",
             r"^generator +[1-9][\d,]* parameters; channels from 4x4 up: 8 4 2$",
             r"^discriminator +[1-9][\d,]* parameters; channels from 16x16 down to 4x4: 4 8$",
-            r"^training +2 epochs, 0\.0 kimg, 3 steps of 4; cross-entropy, R1 gamma 0\.0128 ",
+            r"^training +2 epochs, 0\.0 kimg, 3 steps of 4; cross-entropy, R1 gamma 0\.64 ",
             r"^rates +Adam 0\.0025 = lr 0\.0002 x 12\.5, .* alpha 0 to 0\.25$",
             r"^memory +\d+ MiB",
             r"^time +\d+ ms a step, [\d.]+ images/s; about \d+ minutes for 0\.0 kimg"):

@@ -160,7 +160,7 @@ EXAMPLES = {
     "MinibatchStddev": dict(group_size=2),
     "ModulatedConv2D": dict(filters=3, kernel_size=1, demodulate=False, upsample=True,
                             resample_filter=(1, 2, 1)),
-    "NoiseInjection": dict(),
+    "NoiseInjection": dict(lr_multiplier=0.5),
     "PixelNormalization": dict(),
     "Discriminator": dict(filters=[4, 8], final_resolution=8, channels=3, group_size=2),
     "Generator": dict(filters=[8, 4], base_resolution=8, channels=3, z_dim=6, w_dim=5,
