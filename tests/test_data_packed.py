@@ -303,9 +303,9 @@ def test_the_record_is_plain_json(folder, cache):
     record = json.loads((home(cache) / "images.json").read_text())
     assert record["fingerprint"] == images.fingerprint and record["dtype"] == "uint8"
     assert record["settings"]["folder"] == os.path.realpath(folder)
-    name, size, modified = record["files"][0]
+    name, *state = record["files"][0]
     status = (folder / name).stat()
-    assert (size, modified) == (status.st_size, status.st_mtime_ns)
+    assert state == [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def test_packing_imports_no_tensorflow():
