@@ -248,6 +248,22 @@ def test_a_batch_that_four_does_not_divide_is_noted(monkeypatch, tmp_path, capsy
         capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("flags, words", [
+    (["--loss", "wgan-gp", "--r1-gamma", "2"], "--r1-gamma: not used with --loss wgan-gp"),
+    (["--drift-weight", "0"], "--drift-weight: not used with --loss cross-entropy")])
+def test_a_flag_of_the_other_loss_is_noted(monkeypatch, tmp_path, capsys, flags, words):
+    parse(monkeypatch, "data", str(tmp_path / "out"), *SIZES, *flags)
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("out", ["", "out", "deep/er"])
+def test_a_run_inside_its_own_data_is_refused(images, capsys, out):
+    before = sorted(images.rglob("*"))
+    assert main(["train", str(images), str(images / out), *TINY]) == 2
+    assert "expected a folder outside" in capsys.readouterr().err
+    assert sorted(images.rglob("*")) == before
+
+
 def test_memory_that_is_used_up_names_the_flag(monkeypatch, images, tmp_path, capsys):
     from stylegan2_tf.cli import dry_run
 

@@ -8,6 +8,7 @@ from stylegan2_tf.errors import UsageError
 
 
 def explain_preset(config):
+    """A line with everything that the preset sets, and what was given instead."""
     if config.preset is None:
         return []
     values = preset_values(config.preset, config.resolution)
