@@ -157,7 +157,8 @@ class TrainConfig:
         """Gamma of R1; 0 with WGAN-GP, which has its own penalty.
 
         Fifty times ADA's rule of 0.0002 R^2 / batch, at most StyleGAN2's 10: with narrow
-        networks and few images ADA's lets the discriminator run away (`benchmarks/README.md`).
+        networks and few images ADA's lets the discriminator run away. Compare them with
+        `python -m benchmarks.training --sweep r1-gamma`.
         """
         if self.loss == "wgan-gp":
             return 0.0

@@ -157,8 +157,8 @@ class Trainer:
                 "--lr or a higher --r1-gamma helps: give it with another OUT")
         if self._rolled_back or self.checkpoints.restore() is None:
             raise NumericalError(line)
-        print(f"warning: {line}; the weights were rolled back to it, the counters go on",
-              file=sys.stderr)
+        print(f"warning: {line}; the weights were rolled back to that checkpoint, the counters "
+              "go on", file=sys.stderr)
         self.step_function.set_rates()
         self.step_function.skipped_in_a_row.assign(0)
         self._rolled_back = True

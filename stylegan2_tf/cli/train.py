@@ -80,14 +80,11 @@ def _train(config, folder):
 
 
 def _help(field):
-    meta = field.metadata
-    unit = f" {meta['unit']}" if meta["unit"] else ""
-    if meta["group"] == "positional":
-        return meta["help"] + (f" [{meta['unit']}]" if meta["unit"] else "")
-    if field.default is None:
-        return meta["help"] + (f" [{meta['unit']}]" if meta["unit"] else "")
-    default = "off" if field.default is False else f"{field.default}{unit}"
-    return f"{meta['help']} (default: {default})"
+    text, unit = field.metadata["help"], field.metadata["unit"]
+    if field.metadata["group"] == "positional" or field.default is None:
+        return f"{text} [{unit}]" if unit else text
+    default = "off" if field.default is False else f"{field.default} {unit}".rstrip()
+    return f"{text} (default: {default})"
 
 
 @contextlib.contextmanager
