@@ -157,8 +157,8 @@ class TrainConfig:
         """Gamma of R1; 0 with WGAN-GP, which has its own penalty.
 
         Fifty times ADA's rule of 0.0002 R^2 / batch, at most StyleGAN2's 10: with narrow
-        networks and few images ADA's lets the discriminator run away. Compare them with
-        `python -m benchmarks.training --sweep r1-gamma`.
+        networks and few images ADA's let the discriminator run away (64 px, one seed). Short
+        runs do not show it: `python -m benchmarks.training --sweep r1-gamma` compares them.
         """
         if self.loss == "wgan-gp":
             return 0.0
