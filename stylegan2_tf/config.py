@@ -9,10 +9,10 @@ import dataclasses
 import difflib
 import json
 import math
-import types
-import typing
 
 from stylegan2_tf.errors import UsageError
+from stylegan2_tf.options import SIZES, check_value, option
+from stylegan2_tf.presets import preset_values
 
 GROUP_SIZE = 4  # images in a minibatch-stddev group
 MAX_ALPHA = 0.5  # fade-in ends at the residual block of StyleGAN2
@@ -21,22 +21,6 @@ MAX_ALPHA = 0.5  # fade-in ends at the residual block of StyleGAN2
 # (1e-4 to 2e-4) into those of equalised weights of std 1: 2e-4 x 12.5 = 0.0025, StyleGAN2's
 # number; WGAN-GP wants 0.001 (PG appendix A.1).
 LR_SCALES = {"cross-entropy": 12.5, "wgan-gp": 5.0}
-
-# The sizes and rates that system 001 recommends for a resolution.
-RECOMMENDED = {
-    256: dict(d_input_filters=32, fade_in_base=80.0, epochs=40, batch=64, lr=1e-4),
-    128: dict(d_input_filters=64, fade_in_base=40.0, epochs=30, batch=64, lr=2e-4),
-    64: dict(d_input_filters=128, fade_in_base=40.0, epochs=30, batch=128, lr=2e-4),
-}
-
-SIZES = ("g_input_res", "g_init_filters", "d_final_res", "d_input_filters", "fade_in_base")
-
-
-def option(default, help, *, group, unit="", choices=None, minimum=None, above=None, below=None):
-    """Declare a field: its default and what the command line says and checks about it."""
-    return dataclasses.field(default=default, metadata=dict(
-        help=help, group=group, unit=unit, choices=choices,
-        minimum=minimum, above=above, below=below))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +108,7 @@ class TrainConfig:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _check_value(field, getattr(self, field.name))
+            check_value(field, getattr(self, field.name))
         _check_sizes(self)
 
     # -- values that follow from others ------------------------------------------------
@@ -193,7 +177,7 @@ def make_config(given):
         _check_name(name)
     for field in dataclasses.fields(TrainConfig):  # before a preset computes with them
         if field.name in given:
-            _check_value(field, given[field.name])
+            check_value(field, given[field.name])
     values = {**preset_values(given.get("preset"), given.get("resolution", 64)), **given}
     missing = [name for name in ("data_dir", "output_dir", *SIZES) if name not in values]
     if missing:
@@ -201,25 +185,6 @@ def make_config(given):
             f"missing {', '.join(missing)}: give DATA_DIR OUT and the five sizes "
             "(for example: 8 512 8 32 80), or a --preset that sets the sizes")
     return TrainConfig(**values)
-
-
-def preset_values(preset, resolution):
-    """What `preset` sets at `resolution`, as a dict of fields."""
-    if preset is None:
-        return {}
-    if preset == "recommended":
-        if resolution not in RECOMMENDED:
-            raise UsageError(f"--preset recommended: expected --resolution "
-                             f"{', '.join(map(str, RECOMMENDED))}, found {resolution}; "
-                             "give the five sizes instead")
-        return dict(g_input_res=8, g_init_filters=512, d_final_res=8, **RECOMMENDED[resolution])
-    if preset == "stylegan2":
-        most = 16384 if resolution < 512 else 32768  # ADA: min(16384 / resolution, 512)
-        return dict(g_input_res=4, g_init_filters=most // 4, d_final_res=4, max_filters=512,
-                    d_input_filters=max(most // resolution, 1), fade_in_base=1e-6,
-                    fade_per="step", latent=512, mapping_layers=8, batch=32, lr=0.0025,
-                    lr_scale=1.0, beta=0.0, r1_gamma=0.0002 * resolution**2 / 32)  # ADA's rule
-    raise UsageError(f"--preset: expected recommended or stylegan2, found {preset}")
 
 
 def from_json(text):
@@ -230,45 +195,11 @@ def from_json(text):
     return TrainConfig(**values)
 
 
-def flag(name):
-    """The spelling of field `name` on the command line."""
-    return name if name in ("data_dir", "output_dir", *SIZES) else "--" + name.replace("_", "-")
-
-
-def value_type(field):
-    """The type of a field's value, without the `| None` of those that may be left open."""
-    kinds = [kind for kind in typing.get_args(field.type) if kind is not types.NoneType]
-    return kinds[0] if kinds else field.type
-
-
 def _check_name(name):
     names = [field.name for field in dataclasses.fields(TrainConfig)]
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
         raise UsageError(f"unknown field {name!r} in the configuration; the nearest is {near!r}")
-
-
-def _check_value(field, value):
-    """Refuse a value of the wrong type or outside the range that its field declares."""
-    if value is None and type(None) in typing.get_args(field.type):
-        return
-    kind, meta = value_type(field), field.metadata
-    wrong = None
-    if isinstance(value, bool) != (kind is bool) or not isinstance(
-            value, (int, float) if kind is float else kind):
-        wrong = f"a value of type {kind.__name__}"
-    elif kind is float and not math.isfinite(value):
-        wrong = "a finite number"
-    elif meta["choices"] and value not in meta["choices"]:
-        wrong = "one of " + ", ".join(map(str, meta["choices"]))
-    elif meta["minimum"] is not None and value < meta["minimum"]:
-        wrong = f"at least {meta['minimum']}"
-    elif meta["above"] is not None and value <= meta["above"]:
-        wrong = f"a number above {meta['above']}"
-    elif meta["below"] is not None and value >= meta["below"]:
-        wrong = f"a number below {meta['below']}"
-    if wrong:
-        raise UsageError(f"{flag(field.name)}: expected {wrong}, found {value!r}")
 
 
 def _check_sizes(config):

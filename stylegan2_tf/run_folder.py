@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 from stylegan2_tf import files
-from stylegan2_tf.config import flag, from_json
+from stylegan2_tf.config import from_json
 from stylegan2_tf.errors import DataError, LockedError, OutputError, UsageError
+from stylegan2_tf.options import flag
 
 # What may differ when a run is resumed: none of these changes a number of the training.
 CHANGEABLE = ("data_dir", "output_dir", "epochs", "checkpoint", "keep", "cache", "neptune")

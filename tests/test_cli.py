@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from stylegan2_tf.cli import main
-from stylegan2_tf.config import TrainConfig, flag
+from stylegan2_tf.config import TrainConfig
+from stylegan2_tf.options import flag
 
 ROOT = Path(__file__).parents[1]
 SIZES = ["8", "512", "8", "32", "80"]

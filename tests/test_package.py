@@ -21,9 +21,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # A module or package imports only from those before it.
-ORDER = ["lazy", "errors", "files", "config", "data", "layers", "networks", "losses", "step",
-         "tracking", "run_folder", "checkpoints", "latent", "artifacts", "tf_quiet", "trainer",
-         "demo", "cli", "__main__"]
+ORDER = ["lazy", "errors", "files", "options", "presets", "config", "data", "layers", "networks",
+         "losses", "augment", "step", "tracking", "run_folder", "checkpoints", "latent", "metrics",
+         "artifacts", "tf_quiet", "trainer", "demo", "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 
 

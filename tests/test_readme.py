@@ -4,7 +4,8 @@ import dataclasses
 import re
 from pathlib import Path
 
-from stylegan2_tf.config import TrainConfig, flag, make_config
+from stylegan2_tf.config import TrainConfig, make_config
+from stylegan2_tf.options import flag
 
 README = Path(__file__).parent.parent / "README.md"
 HEADER = "| flag | default | unit | meaning |\n|---|---|---|---|\n"

@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from stylegan2_tf.config import TrainConfig, flag
+from stylegan2_tf.config import TrainConfig
 from stylegan2_tf.errors import DataError, LockedError, OutputError, UsageError
+from stylegan2_tf.options import flag
 from stylegan2_tf.run_folder import CHANGEABLE, RunFolder, vet
 
 HOLD = """

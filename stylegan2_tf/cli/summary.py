@@ -2,9 +2,11 @@
 
 import os
 
-from stylegan2_tf.config import GROUP_SIZE, TrainConfig, flag, preset_values
+from stylegan2_tf.config import GROUP_SIZE, TrainConfig
 from stylegan2_tf.data import printable
 from stylegan2_tf.errors import UsageError
+from stylegan2_tf.options import flag
+from stylegan2_tf.presets import preset_values
 
 
 def explain_preset(config):

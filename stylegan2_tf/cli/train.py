@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 
 from stylegan2_tf.cli.summary import check_apart, check_count, explain_preset, summary, warnings
-from stylegan2_tf.config import SIZES, TrainConfig, flag, make_config, value_type
+from stylegan2_tf.config import TrainConfig, make_config
 from stylegan2_tf.errors import StyleGANError
+from stylegan2_tf.options import SIZES, flag, value_type
 from stylegan2_tf.run_folder import RunFolder
 
 SHORT = {"neptune": ["-n"]}
