@@ -1,8 +1,10 @@
 """What a run leaves to look at and to use: grids, GIF, loss plot, saved models, manifest."""
 
+import contextlib
 import csv
 import math
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +135,13 @@ def _write_manifest(folder, hashes, about):
     files.write_json(folder / "manifest.json",
                      {**about, "files": {name: {"sha256": values}
                                          for name, values in hashes.items()}})
+
+
+@contextlib.contextmanager
+def forgiving(what):
+    """Print a disk error instead of ending the run: the next interval writes `what` again."""
+    try:
+        yield
+    except OSError as error:
+        print(f"warning: {what} not written ({error}); training goes on and tries again",
+              file=sys.stderr)

@@ -1,8 +1,8 @@
 """The configuration of a training run: one flat frozen dataclass.
 
 preset -> flags that were given -> `TrainConfig` -> validated -> `OUT/config.json`.
-The flags of the command line are made from the fields below (see `cli/train.py`);
-values that follow from others are properties.
+The fields are declared in `fields.py`, from which the flags of the command line are made;
+values that follow from others are properties here.
 """
 
 import dataclasses
@@ -11,105 +11,32 @@ import json
 import math
 
 from stylegan2_tf.errors import UsageError
-from stylegan2_tf.options import SIZES, check_value, option
+from stylegan2_tf.fields import LR_SCALES, METRICS, METRICS_KIMG, SMALLEST_MEASURED, Fields
+from stylegan2_tf.options import AUTO, SIZES, check_value, may_be_auto
 from stylegan2_tf.presets import preset_values
 
-GROUP_SIZE = 4  # images in a minibatch-stddev group
 MAX_ALPHA = 0.5  # fade-in ends at the residual block of StyleGAN2
-
-# Adam's rate is lr x lr_scale. 12.5 turns the rates made for weights of std 0.02
-# (1e-4 to 2e-4) into those of equalised weights of std 1: 2e-4 x 12.5 = 0.0025, StyleGAN2's
-# number; WGAN-GP wants 0.001 (PG appendix A.1).
-LR_SCALES = {"cross-entropy": 12.5, "wgan-gp": 5.0}
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides a training run. Field by field, see `run.py --help`.
+class TrainConfig(Fields):
+    """Everything that decides a training run, checked. Field by field, see `run.py --help`.
 
     Raises:
         UsageError: A value is out of range or does not go with another one.
     """
 
-    data_dir: str = option("", "folder of the training images", group="positional")
-    output_dir: str = option("", "run folder; the same command again resumes",
-                             group="positional")
-    g_input_res: int = option(8, "resolution where the generator starts", group="positional",
-                              unit="pixels", minimum=2)
-    g_init_filters: int = option(512, "channels there; halved at every doubling",
-                                 group="positional", unit="channels", minimum=1)
-    d_final_res: int = option(8, "resolution where the discriminator ends", group="positional",
-                              unit="pixels", minimum=2)
-    d_input_filters: int = option(32, "channels of the discriminator at full resolution; "
-                                  "doubled at every halving", group="positional",
-                                  unit="channels", minimum=1)
-    fade_in_base: float = option(80.0, "alpha = min(epoch / fade_in_base, 0.5) weighs the skip "
-                                 "of each discriminator block", group="positional",
-                                 unit="epochs", above=0)
-
-    preset: str | None = option(None, "set the five sizes and the rates at once",
-                                group="networks", choices=("recommended", "stylegan2"))
-    resolution: int = option(64, "side of the images", group="networks", unit="pixels",
-                             minimum=4)
-    channels: int = option(1, "1 grey, 3 RGB, 4 RGBA", group="networks", choices=(1, 3, 4))
-    latent: int = option(100, "length of z (z_dim)", group="networks", minimum=1)
-    w_dim: int | None = option(None, "length of w; not given: that of z", group="networks",
-                               minimum=1)
-    mapping_layers: int = option(2, "dense layers from z to w; 8 for more than 30,000 images",
-                                 group="networks", minimum=1)
-    max_filters: int | None = option(None, "most channels in any layer; not given: no bound",
-                                     group="networks", unit="channels", minimum=1)
-
-    batch: int = option(128, "images in a step", group="training", unit="images",
-                        minimum=GROUP_SIZE)
-    epochs: int = option(20, "length of the run", group="training", unit="epochs", minimum=1)
-    lr: float = option(2e-4, "learning rate of both optimizers; Adam uses lr x lr-scale",
-                       group="training", above=0)
-    lr_scale: float | None = option(
-        None, "factor on --lr: rates made for weights of std 0.02 become those of equalised "
-        "weights; 1 takes --lr literally; not given: 12.5, or 5 with wgan-gp",
-        group="training", above=0)
-    beta: float = option(0.5, "Adam's decay of the first moment", group="training", minimum=0,
-                         below=1)
-    beta2: float = option(0.99, "Adam's decay of the second moment", group="training",
-                          minimum=0, below=1)
-    fade_per: str = option("epoch", "how often alpha moves", group="training",
-                           choices=("epoch", "step"))
-    ema_kimg: float | None = option(None, "half-life of the averaged generator; not given: "
-                                    "batch x 10 / 32", group="training", unit="kimg", above=0)
-    seed: int = option(0, "decides weights, latents, noise and the order of images",
-                       group="training", minimum=0, below=2**31)
-
-    loss: str = option("cross-entropy", "the adversarial loss", group="loss",
-                       choices=tuple(LR_SCALES))
-    r1_gamma: float | None = option(None, "weight of R1 with cross-entropy, 0 for none; not "
-                                    "given: 0.01 x resolution^2 / batch, at most 10", group="loss",
-                                    minimum=0)
-    r1_interval: int = option(16, "apply R1 once in so many steps", group="loss", unit="steps",
-                              minimum=1)
-    gradient_penalty_weight: float = option(10.0, "weight of the penalty of wgan-gp",
-                                            group="loss", minimum=0)
-    drift_weight: float = option(0.001, "weight of D(real)^2 with wgan-gp", group="loss",
-                                 minimum=0)
-
-    fit: str = option("pad", "make images square by padding with their background, cropping "
-                      "the centre, or stretching", group="data",
-                      choices=("pad", "crop", "stretch"))
-    cache: str | None = option(None, "folder of the decoded images; not given: OUT/cache",
-                               group="data")
-
-    checkpoint: int = option(1, "save after so many epochs", group="output", unit="epochs",
-                             minimum=1)
-    keep: int = option(2, "checkpoints kept", group="output", minimum=1)
-    val: int = option(16, "images in each sample grid", group="output", unit="images",
-                      minimum=1)
-    neptune: bool = option(False, "also log with Neptune: offline into OUT/neptune unless a "
-                           "token and a reachable server are set", group="output")
-
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
         _check_sizes(self)
+        if self.style_mixing > 1:
+            raise UsageError("--style-mixing: expected a probability, 0 to 1, "
+                             f"found {self.style_mixing}")
+        if self.mirror and self.augment == "none":
+            raise UsageError("--mirror: expected with --augment mri or color, found --augment "
+                             "none, which changes nothing")
+        _check_metrics(self)
 
     # -- values that follow from others ------------------------------------------------
 
@@ -151,9 +78,44 @@ class TrainConfig:
         return self.r1_gamma
 
     @property
+    def r2_weight(self):
+        """Gamma of R2: the relativistic loss needs both to converge (R3 section 2)."""
+        if self.loss == "wgan-gp":
+            return 0.0
+        if self.r2_gamma is None:
+            return self.r1_weight if self.loss == "relativistic" else 0.0
+        return self.r2_gamma
+
+    @property
+    def d_interval(self):
+        """Steps from one lazy update of the discriminator (R1, R2) to the next; None for none."""
+        return self.r1_interval if self.r1_weight or self.r2_weight else None
+
+    @property
+    def g_interval(self):
+        """Steps from one lazy update of the generator (path length) to the next; None for none."""
+        return self.pl_interval if self.pl_weight else None
+
+    @property
     def ema_images(self):
         """Half-life of the averaged generator in images."""
-        return 1000 * (self.ema_kimg or self.batch * 10 / 32)
+        return 1000 * (self.batch * 10 / 32 if self.ema_kimg is None else self.ema_kimg)
+
+    @property
+    def metric_names(self):
+        """What is measured during training, a tuple of keys of `METRICS`."""
+        if self.metrics is None:
+            return ("swd", "kid") if self.resolution >= SMALLEST_MEASURED else ()
+        return () if self.metrics == "none" else tuple(self.metrics.split(","))
+
+    @property
+    def best_by(self):
+        """The metric that chooses `Model/best`, or None."""
+        return self.best_metric or next(iter(self.metric_names), None)
+
+    def metrics_interval(self, num_images):
+        """Epochs between two measurements, for a data set of `num_images`."""
+        return self.metrics_every or math.ceil(1000 * METRICS_KIMG / num_images)
 
     def alpha(self, epoch):
         """Weight of the skip branch in every discriminator block at `epoch` (a float)."""
@@ -176,6 +138,8 @@ def make_config(given):
     for name in given:
         _check_name(name)
     for field in dataclasses.fields(TrainConfig):  # before a preset computes with them
+        if given.get(field.name) == AUTO and may_be_auto(field):
+            given[field.name] = None
         if field.name in given:
             check_value(field, given[field.name])
     values = {**preset_values(given.get("preset"), given.get("resolution", 64)), **given}
@@ -219,3 +183,18 @@ def _check_sizes(config):
         raise UsageError(f"g_init_filters: expected at least {2**halvings}, because channels are "
                          f"halved {halvings} times up to {config.resolution} pixels, "
                          f"found {config.g_init_filters}")
+
+
+def _check_metrics(config):
+    """Refuse unknown metrics, and those that images are too small for."""
+    for name in config.metric_names:
+        if name not in METRICS:
+            raise UsageError(f"--metrics: expected none or a list of {', '.join(METRICS)}, found "
+                             f"{name!r}; for example swd,kid")
+    if config.metric_names and config.resolution < SMALLEST_MEASURED:
+        raise UsageError(f"--metrics: expected images of at least {SMALLEST_MEASURED} pixels, "
+                         f"found --resolution {config.resolution}; give --metrics none")
+    if config.best_metric and config.best_metric not in config.metric_names:
+        raise UsageError(f"--best-metric: expected one of --metrics "
+                         f"{','.join(config.metric_names) or 'none'}, found "
+                         f"{config.best_metric}; measure it, too")

@@ -7,6 +7,7 @@ import typing
 
 from stylegan2_tf.errors import UsageError
 
+AUTO = "auto"  # on the command line: as if not given, and over a preset
 SIZES = ("g_input_res", "g_init_filters", "d_final_res", "d_input_filters", "fade_in_base")
 
 
@@ -26,6 +27,11 @@ def value_type(field):
     """The type of a field's value, without the `| None` of those that may be left open."""
     kinds = [kind for kind in typing.get_args(field.type) if kind is not types.NoneType]
     return kinds[0] if kinds else field.type
+
+
+def may_be_auto(field):
+    """Whether `auto` stands for not given, even where a preset gives a value."""
+    return type(None) in typing.get_args(field.type) and value_type(field) is not str
 
 
 def check_value(field, value):

@@ -8,6 +8,9 @@ RECOMMENDED = {
     128: dict(d_input_filters=64, fade_in_base=40.0, epochs=30, batch=64, lr=2e-4),
     64: dict(d_input_filters=128, fade_in_base=40.0, epochs=30, batch=128, lr=2e-4),
 }
+# The same for its light network; at 32 pixels the row of 64, not wider there at full resolution.
+SIMPLE = {**RECOMMENDED, 32: {**RECOMMENDED[64], "g_init_filters": 256}}
+PRESETS = ("recommended", "simple", "small-data", "stylegan2")
 
 
 def preset_values(preset, resolution):
@@ -15,15 +18,28 @@ def preset_values(preset, resolution):
     if preset is None:
         return {}
     if preset == "recommended":
-        if resolution not in RECOMMENDED:
-            raise UsageError(f"--preset recommended: expected --resolution "
-                             f"{', '.join(map(str, RECOMMENDED))}, found {resolution}; "
-                             "give the five sizes instead")
-        return dict(g_input_res=8, g_init_filters=512, d_final_res=8, **RECOMMENDED[resolution])
+        return _row_of_001(preset, RECOMMENDED, resolution)
+    if preset == "simple":  # 001 had no mapping: one layer is the least
+        return dict(_row_of_001(preset, SIMPLE, resolution), convolutions=1, mapping_layers=1)
+    if preset == "small-data":  # ADA's regime; narrow, so that it suits few images and a CPU
+        narrow = max(1024 // resolution, 16)
+        return dict(g_input_res=4, g_init_filters=narrow * resolution // 4, d_final_res=4,
+                    max_filters=128 if resolution <= 64 else 256, d_input_filters=narrow,
+                    fade_in_base=1e-6, fade_per="step", latent=128, mapping_layers=2, batch=32,
+                    epochs=100, lr=0.0025, lr_scale=1.0, beta=0.0)
     if preset == "stylegan2":
         most = 16384 if resolution < 512 else 32768  # ADA: min(16384 / resolution, 512)
         return dict(g_input_res=4, g_init_filters=most // 4, d_final_res=4, max_filters=512,
                     d_input_filters=max(most // resolution, 1), fade_in_base=1e-6,
                     fade_per="step", latent=512, mapping_layers=8, batch=32, lr=0.0025,
-                    lr_scale=1.0, beta=0.0, r1_gamma=0.0002 * resolution**2 / 32)  # ADA's rule
-    raise UsageError(f"--preset: expected recommended or stylegan2, found {preset}")
+                    lr_scale=1.0, beta=0.0, r1_gamma=0.0002 * resolution**2 / 32,  # ADA's rule
+                    pl_weight=2.0, style_mixing=0.9)
+    raise UsageError(f"--preset: expected one of {', '.join(PRESETS)}, found {preset}")
+
+
+def _row_of_001(preset, rows, resolution):
+    if resolution not in rows:
+        raise UsageError(f"--preset {preset}: expected --resolution "
+                         f"{', '.join(map(str, rows))}, found {resolution}; "
+                         "give the five sizes instead")
+    return {"g_input_res": 8, "g_init_filters": 512, "d_final_res": 8, **rows[resolution]}

@@ -18,7 +18,8 @@ from stylegan2_tf.errors import DataError, LockedError, OutputError, UsageError
 from stylegan2_tf.options import flag
 
 # What may differ when a run is resumed: none of these changes a number of the training.
-CHANGEABLE = ("data_dir", "output_dir", "epochs", "checkpoint", "keep", "cache", "neptune")
+CHANGEABLE = ("data_dir", "output_dir", "epochs", "checkpoint", "keep", "cache", "neptune",
+              "metrics", "metrics_every", "best_metric", "on_collapse")
 FORBIDDEN = "[]*?\\\n"  # in a path, TensorFlow reads these as patterns and loses checkpoints
 
 
@@ -42,12 +43,13 @@ class RunFolder:
         self.samples = self.path / "samples"
         self.checkpoints = self.path / "checkpoints"
         self.models = self.path / "Model"
+        self.best = self.models / "best"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             files.write_text(self.path / ".probe", "x" * 65536)
             (self.path / ".probe").unlink()
             self._lock = self._take_lock()
-            for folder in (self.path, self.samples, self.checkpoints, self.models):
+            for folder in (self.path, self.samples, self.checkpoints, self.models, self.best):
                 files.sweep(folder)
         except (OSError, ValueError) as error:
             raise OutputError(f"output_dir {self.path}: expected a folder that can be written, "

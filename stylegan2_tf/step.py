@@ -1,4 +1,4 @@
-"""One compiled training step: discriminator, penalties, generator, averaged generator.
+"""One compiled training step: discriminator, generator, their penalties, averaged generator.
 
 The only `GradientTape` of the package. Every random number is a function of
 (seed, image counter), so a step can be repeated exactly after a restart.
@@ -10,16 +10,23 @@ import keras
 import tensorflow as tf
 
 from stylegan2_tf import losses
+from stylegan2_tf.augment import Controller, augment
 from stylegan2_tf.data.stream import to_float
 
 W_AVG_DECAY = 0.995  # SG1: per step
 EMA_RAMPUP = 0.05  # ADA: the half-life is at most this share of the images seen
-D_LATENT, G_LATENT, D_NOISE, G_NOISE, MIX = range(5)  # streams of random numbers
+PL_DECAY = 0.01  # SG2 appendix B: how far the mean path length moves at each of its updates
+# Streams of random numbers; within one, `seed + [0, index]` tells the draws apart.
+(D_LATENT, G_LATENT, D_NOISE, G_NOISE, MIX, PL_LATENT, PL_NOISE, PL_DIRECTION, SEEN_REAL,
+ SEEN_FAKE, SEEN_BY_G, SEEN_PAIR, SEEN_R1, SEEN_R2, SEEN_MIX) = range(15)
 
 
 def lazy_ratio(interval):
-    """`k / (k + 1)`: Adam's correction for one more update in every `k` steps (SG2 appendix B)."""
-    return interval / (interval + 1)
+    """`k / (k + 1)`: Adam's correction for one more update in every `k` steps (SG2 appendix B).
+
+    1 where `interval` is None: no further updates.
+    """
+    return interval / (interval + 1) if interval else 1.0
 
 
 class TrainStep:
@@ -33,9 +40,12 @@ class TrainStep:
         config: A `TrainConfig`.
 
     Attributes:
+        controller: Steers the probability `p` of the augmentation.
+        pl_mean: The moving mean of path lengths (SG2 section 3.2).
         skipped, skipped_in_a_row: How many steps left an update out because a loss or
             gradient was not finite.
-        traces: How often the step was compiled: once, or twice with a lazy penalty.
+        traces: How often the step was compiled: once for each `variant` that occurred, at
+            most four times.
     """
 
     def __init__(self, generator, generator_ema, discriminator, config):
@@ -43,9 +53,11 @@ class TrainStep:
         self.discriminator = discriminator
         self.config = config
         generator_ema.set_weights(generator.get_weights())
-        self._ratios = {"g": 1.0, "d": lazy_ratio(config.r1_interval) if config.r1_weight else 1.0}
+        self._ratios = {"g": lazy_ratio(config.g_interval), "d": lazy_ratio(config.d_interval)}
         self.g_optimizer = self._make_optimizer("g", generator)
         self.d_optimizer = self._make_optimizer("d", discriminator)
+        self.controller = Controller(config.augment_kimg, config.augment_target)
+        self.pl_mean = tf.Variable(0.0, trainable=False, name="pl_mean")
         self.skipped = tf.Variable(0, dtype=tf.int64, name="skipped")
         self.skipped_in_a_row = tf.Variable(0, dtype=tf.int64, name="skipped_in_a_row")
         self._compiled = tf.function(self._step, autograph=False)  # no Python branch on a tensor
@@ -56,12 +68,14 @@ class TrainStep:
         owners = ("generator", "generator_ema", "discriminator", "g_optimizer", "d_optimizer")
         return {**{owner: [variable.value for variable in getattr(self, owner).variables]
                    for owner in owners},
+                "controller": self.controller.state, "pl_mean": [self.pl_mean],
                 "skipped": [self.skipped, self.skipped_in_a_row]}
 
-    def set_rates(self):
+    def set_rates(self, factor=1.0):
         """Set the learning rates from the configuration: a checkpoint brings its own along."""
-        self.g_optimizer.learning_rate.assign(self.config.adam_rate * self._ratios["g"])
-        self.d_optimizer.learning_rate.assign(self.config.adam_rate * self._ratios["d"])
+        rate = factor * self.config.adam_rate
+        self.g_optimizer.learning_rate.assign(rate * self._ratios["g"])
+        self.d_optimizer.learning_rate.assign(rate * self._ratios["d"])
 
     def _make_optimizer(self, which, network):
         ratio = self._ratios[which]
@@ -75,6 +89,12 @@ class TrainStep:
     def traces(self):
         return self._compiled.experimental_get_tracing_count()
 
+    def variant(self, nimg):
+        """Which lazy updates the step at `nimg` makes: (discriminator's, generator's)."""
+        step = nimg // self.config.batch
+        return tuple(interval is not None and step % interval == 0
+                     for interval in (self.config.d_interval, self.config.g_interval))
+
     def __call__(self, images, nimg, alpha):
         """Train on one batch.
 
@@ -84,23 +104,25 @@ class TrainStep:
             alpha: Weight of the skips in the discriminator, 0 to 0.5.
 
         Returns:
-            A dict of scalar tensors: losses, scores, gradient norms.
+            A dict of scalar tensors: losses, scores, gradient norms, and the penalties
+            that this step applied.
         """
-        step = nimg // self.config.batch
-        with_r1 = bool(self.config.r1_weight) and step % self.config.r1_interval == 0
         return self._compiled(tf.convert_to_tensor(images), tf.constant(nimg, tf.int64),
-                              tf.constant(alpha, tf.float32), with_r1)
+                              tf.constant(alpha, tf.float32), *self.variant(nimg))
 
-    def _step(self, images, nimg, alpha, with_r1):
+    def _step(self, images, nimg, alpha, lazy_d, lazy_g):
         real = to_float(images)
         self.discriminator.alpha.assign(alpha)
-        metrics = self._train_discriminator(real, nimg)
-        finite = metrics["d_finite"]
-        if with_r1:
-            metrics["r1"], r1_finite = self._apply_r1(real)
-            finite = finite & r1_finite
-        metrics.update(self._train_generator(nimg, real.shape[0]))
-        finite = finite & metrics.pop("g_finite") & metrics.pop("d_finite")
+        metrics, fake = self._train_discriminator(real, nimg)
+        if lazy_d:
+            metrics.update(self._regularize_discriminator(real, fake, nimg))
+        of_generator, w = self._train_generator(real, nimg)
+        metrics.update(of_generator)
+        if lazy_g:
+            metrics.update(self._regularize_generator(nimg, max(real.shape[0] // 2, 1)))
+        tf.cond(metrics["g_finite"], lambda: self._average(nimg, real.shape[0], w), lambda: None)
+        finite = tf.reduce_all([metrics.pop(name) for name in list(metrics)
+                                if name.endswith("_finite")])
         self.skipped.assign_add(tf.cast(~finite, tf.int64))
         self.skipped_in_a_row.assign(
             tf.where(finite, tf.constant(0, tf.int64), self.skipped_in_a_row + 1))
@@ -109,56 +131,112 @@ class TrainStep:
     # -- discriminator -----------------------------------------------------------------
 
     def _train_discriminator(self, real, nimg):
+        """Returns (metrics, the fakes that the discriminator saw)."""
         batch = real.shape[0]
         ws, _ = self._latents(nimg, batch, D_LATENT)
         fake = self.generator.synthesis(ws, noise=self._noise(nimg, batch, D_NOISE))
+        penalties = {}
         with tf.GradientTape() as tape:
-            real_scores = self.discriminator(real)
-            fake_scores = self.discriminator(fake)
+            real_scores = self._score(real, nimg, SEEN_REAL)
+            fake_scores = self._score(fake, nimg, SEEN_FAKE)
             if self.config.loss == "wgan-gp":
                 loss = losses.wasserstein_d(real_scores, fake_scores, self.config.drift_weight)
-                penalty = self._gradient_penalty(real, fake, nimg)
+                penalties["gradient_penalty"] = self._gradient_penalty(real, fake, nimg)
+            elif self.config.loss == "relativistic":
+                loss = losses.relativistic_d(real_scores, fake_scores)
             else:
-                loss, penalty = losses.cross_entropy_d(real_scores, fake_scores), None
-            total = loss if penalty is None else loss + penalty
+                loss = losses.cross_entropy_d(real_scores, fake_scores)
+            total = loss + sum(penalties.values())
         norm, finite = self._update(tape, total, self.discriminator, self.d_optimizer)
-        metrics = {"d_loss": loss, "d_grad_norm": norm, "d_finite": finite,
-                   "score_real": tf.reduce_mean(real_scores),
-                   "score_fake": tf.reduce_mean(fake_scores)}
-        return metrics if penalty is None else {**metrics, "gradient_penalty": penalty}
+        if self.config.augment != "none":
+            # Only the scores of cross-entropy have a meaningful zero.
+            logits = (real_scores if self.config.loss == "cross-entropy"
+                      else real_scores - fake_scores)
+            penalties.update(self.controller.update(logits))
+        return {"d_loss": loss, "d_grad_norm": norm, "d_finite": finite,
+                "score_real": tf.reduce_mean(real_scores),
+                "score_fake": tf.reduce_mean(fake_scores), **penalties}, fake
 
     def _gradient_penalty(self, real, fake, nimg):
         mix = tf.random.stateless_uniform((real.shape[0], 1, 1, 1), self._seed(nimg, MIX))
-        gradients = self._image_gradients(real + mix * (fake - real))
+        gradients = self._image_gradients(real + mix * (fake - real), nimg, SEEN_MIX)
         return losses.gradient_penalty(gradients, self.config.gradient_penalty_weight)
 
-    def _apply_r1(self, real):
-        """R1 in an update of its own, weighted by the steps in between (SG2 appendix B)."""
-        with tf.GradientTape() as tape:
-            penalty = losses.r1_penalty(self._image_gradients(real), self.config.r1_weight)
-            total = penalty * self.config.r1_interval
-        _, finite = self._update(tape, total, self.discriminator, self.d_optimizer)
-        return penalty, finite
+    def _regularize_discriminator(self, real, fake, nimg):
+        """R1 and R2 in an update of their own, weighted by the steps in between (SG2 appendix B).
 
-    def _image_gradients(self, images):
+        R3 applies both at every step, which its proof of convergence needs: `--r1-interval 1`.
+        """
+        weighted = {"r1": (real, SEEN_R1, self.config.r1_weight),
+                    "r2": (fake, SEEN_R2, self.config.r2_weight)}
+        with tf.GradientTape() as tape:
+            penalties = {
+                name: losses.r1_penalty(self._image_gradients(images, nimg, stream), gamma)
+                for name, (images, stream, gamma) in weighted.items() if gamma}
+            total = self.config.d_interval * sum(penalties.values())
+        _, finite = self._update(tape, total, self.discriminator, self.d_optimizer)
+        return {**penalties, "lazy_d_finite": finite}
+
+    def _image_gradients(self, images, nimg, stream):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            scores = tf.reduce_sum(self.discriminator(images))
+            scores = tf.reduce_sum(self._score(images, nimg, stream))
         return tape.gradient(scores, images)
+
+    def _score(self, images, nimg, stream):
+        """The discriminator's scores `[N, 1]`: every image that it sees comes through here."""
+        return self.discriminator(self._augment(images, nimg, stream))
+
+    def _augment(self, images, nimg, stream):
+        return augment(images, self.controller.p, self._seed(nimg, stream), self.config.augment,
+                       self.config.mirror)
+
+    def seen(self, images, nimg):
+        """Raw real images as the discriminator sees them now, augmented: NumPy `[N, H, W, C]`."""
+        images = to_float(tf.convert_to_tensor(images))
+        return self._augment(images, tf.constant(nimg, tf.int64), SEEN_REAL).numpy()
 
     # -- generator ---------------------------------------------------------------------
 
-    def _train_generator(self, nimg, batch):
+    def _train_generator(self, real, nimg):
+        """Returns (metrics, w `[N, D]`)."""
+        batch = real.shape[0]
         with tf.GradientTape() as tape:
             ws, w = self._latents(nimg, batch, G_LATENT)
             fake = self.generator.synthesis(ws, noise=self._noise(nimg, batch, G_NOISE))
-            scores = self.discriminator(fake)
-            generator_loss = (losses.wasserstein_g if self.config.loss == "wgan-gp"
-                              else losses.cross_entropy_g)
-            loss = generator_loss(scores)
+            scores = self._score(fake, nimg, SEEN_BY_G)
+            if self.config.loss == "wgan-gp":
+                loss = losses.wasserstein_g(scores)
+            elif self.config.loss == "relativistic":
+                loss = losses.relativistic_g(self._score(real, nimg, SEEN_PAIR), scores)
+            else:
+                loss = losses.cross_entropy_g(scores)
         norm, finite = self._update(tape, loss, self.generator, self.g_optimizer)
-        tf.cond(finite, lambda: self._average(nimg, batch, w), lambda: None)
-        return {"g_loss": loss, "g_grad_norm": norm, "g_finite": finite}
+        return {"g_loss": loss, "g_grad_norm": norm, "g_finite": finite}, w
+
+    def _regularize_generator(self, nimg, batch):
+        """Path length in an update of its own, on a smaller batch (SG2 section 3.2, appendix B)."""
+        with tf.GradientTape() as tape:
+            ws, _ = self._latents(nimg, batch, PL_LATENT)
+            lengths = self._path_lengths(ws, self._noise(nimg, batch, PL_NOISE),
+                                         self._seed(nimg, PL_DIRECTION))
+            length = tf.reduce_mean(lengths)
+            mean = tf.stop_gradient(self.pl_mean + PL_DECAY * (length - self.pl_mean))
+            penalty = losses.path_length_penalty(lengths, mean, self.config.pl_weight)
+            total = self.config.g_interval * penalty
+        _, finite = self._update(tape, total, self.generator, self.g_optimizer)
+        self.pl_mean.assign(tf.where(finite, mean, self.pl_mean))
+        return {"path_length": length, "pl_penalty": penalty, "lazy_g_finite": finite}
+
+    def _path_lengths(self, ws, noise, seed):
+        """How far the images move along random directions `y` when ws move, `[N]`."""
+        with tf.GradientTape() as tape:
+            tape.watch(ws)
+            images = self.generator.synthesis(ws, noise=noise)
+            pixels = images.shape[1] * images.shape[2]
+            y = tf.random.stateless_normal(images.shape, seed) / math.sqrt(pixels)
+            along = tf.reduce_sum(images * y)
+        return losses.path_lengths(tape.gradient(along, ws))
 
     def _average(self, nimg, batch, w):
         """Move `w_avg` and the averaged generator (SG1 appendix B, ADA appendix C)."""
@@ -174,9 +252,23 @@ class TrainStep:
     # -- shared ------------------------------------------------------------------------
 
     def _latents(self, nimg, batch, stream):
-        z = tf.random.stateless_normal((batch, self.config.latent), self._seed(nimg, stream))
-        w = self.generator.mapping(z)
-        return self.generator.broadcast(w), w
+        """Returns (ws `[N, num_ws, D]`, mixed or not, and the w `[N, D]` of the first layers)."""
+        seed = self._seed(nimg, stream)
+        w = self._draw_w(batch, seed)
+        ws = self.generator.broadcast(w)
+        return (self._mix_styles(ws, seed) if self.config.style_mixing else ws), w
+
+    def _mix_styles(self, ws, seed):
+        """With some probability, from a random layer on, the w of another z (SG1 section 3.1)."""
+        others = self._draw_w(ws.shape[0], seed + [0, 1])[:, None]
+        cut = tf.random.stateless_uniform((), seed + [0, 2], 1, ws.shape[1], tf.int32)
+        mixed = tf.random.stateless_uniform((), seed + [0, 3]) < self.config.style_mixing
+        replaced = mixed & (tf.range(ws.shape[1]) >= cut)
+        return tf.where(replaced[None, :, None], others, ws)
+
+    def _draw_w(self, batch, seed):
+        return self.generator.mapping(
+            tf.random.stateless_normal((batch, self.config.latent), seed))
 
     def _noise(self, nimg, batch, stream):
         seed = self._seed(nimg, stream)

@@ -10,21 +10,27 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from stylegan2_tf import artifacts
+from stylegan2_tf.album import Album
+from stylegan2_tf.artifacts import forgiving, save_models
 from stylegan2_tf.checkpoints import Checkpoints
-from stylegan2_tf.data import batches, order
+from stylegan2_tf.data import batches
 from stylegan2_tf.errors import NumericalError
-from stylegan2_tf.latent.sampling import draw, make_latents
+from stylegan2_tf.examiner import Examiner
+from stylegan2_tf.fields import METRICS
 from stylegan2_tf.networks import Discriminator, Generator
 from stylegan2_tf.step import TrainStep
 from stylegan2_tf.tracking import make_trackers
 
 LOG_EVERY = 10  # steps in a row of log.csv
+ROLLBACKS_ALLOWED = 3  # by the watchdog, with half the learning rates each
 SKIPS_ALLOWED = 50  # steps in a row whose update was left out, before the weights are rolled back
-RECIPE = 1  # raise it when the same configuration would train otherwise than before
-METRICS = ("d_loss", "g_loss", "r1", "gradient_penalty", "score_real", "score_fake",
-           "d_grad_norm", "g_grad_norm")
-FIELDS = ("step", "nimg", "epoch", "seconds", "images_per_second", "alpha", *METRICS, "skipped")
+RECIPE = 2  # raise it when the same configuration would train otherwise than before
+TERMS = ("d_loss", "g_loss", "r1", "r2", "gradient_penalty", "path_length", "pl_penalty",
+         "augment_p", "augment_sign", "score_real", "score_fake", "d_grad_norm", "g_grad_norm")
+WATCHED = tuple(f"watch/{name}" for name in (
+    "diversity", "sign_real", "sign_holdout", "sign_fake", "score_gap"))
+FIELDS = ("step", "nimg", "epoch", "seconds", "images_per_second", "alpha", *TERMS, "skipped",
+          *(f"eval/{name}" for name in METRICS), "eval/seconds", *WATCHED)
 
 
 def make_networks(config):
@@ -33,10 +39,12 @@ def make_networks(config):
     generator, generator_ema = (
         Generator(config.generator_filters, base_resolution=config.g_input_res,
                   channels=config.channels, z_dim=config.latent, w_dim=config.w_units,
-                  mapping_layers=config.mapping_layers, name=name)
+                  mapping_layers=config.mapping_layers, convolutions=config.convolutions,
+                  name=name)
         for name in ("generator", "generator_ema"))
     discriminator = Discriminator(config.discriminator_filters, channels=config.channels,
-                                  final_resolution=config.d_final_res, name="discriminator")
+                                  final_resolution=config.d_final_res,
+                                  convolutions=config.convolutions, name="discriminator")
     for network in (generator, generator_ema, discriminator):
         network.build()
     return generator, generator_ema, discriminator
@@ -49,9 +57,10 @@ class Trainer:
         config: A `TrainConfig`.
         images: `PackedImages`.
         run: A `RunFolder`.
+        holdout: `PackedImages` that are not trained on, or None.
     """
 
-    def __init__(self, config, images, run):
+    def __init__(self, config, images, run, holdout=None):
         self.config, self.images, self.run_folder = config, images, run
         self.step_function = TrainStep(*make_networks(config), config)
         self.checkpoints = Checkpoints(run.checkpoints, self.step_function.state,
@@ -59,17 +68,20 @@ class Trainer:
         self.step, self.nimg, self.seconds = 0, 0, 0.0
         self.total = config.epochs * len(images)
         self.signal = None
-        self._latents = make_latents(config.val, config.latent, config.seed)
+        self.album = Album(config, images, run, self.step_function)
+        self.examiner = Examiner(config, images, holdout, self.step_function)
+        self.best = {}  # the metric that chooses Model/best -> its best value so far
         self._pending = []  # metrics of the steps since the last row of the log
         self._last_row = 0.0  # `seconds` at that row
         self._losses = ""  # what the terminal shows of it
-        self._rolled_back = False
+        self.rollbacks = {"not finite": 0, "alarm": 0}
 
     def _identity(self):
         """What a resumed run must share beside the flags: the images, and what flags left open."""
         return {"images": self.images.fingerprint, "recipe": RECIPE,
                 "w_dim": self.config.w_units, "adam_rate": self.config.adam_rate,
-                "r1_gamma": self.config.r1_weight, "ema_images": self.config.ema_images}
+                "r1_gamma": self.config.r1_weight, "r2_gamma": self.config.r2_weight,
+                "ema_images": self.config.ema_images}
 
     @property
     def epoch(self):
@@ -94,7 +106,7 @@ class Trainer:
         try:
             with self._signals(), self._progress() as progress:
                 with forgiving("samples/reals.png"):
-                    self._save_reals()
+                    self.album.begin()
                 self._loop(progress)
                 if self.signal:
                     self._save()
@@ -105,15 +117,23 @@ class Trainer:
                 self.trackers.artifact("generator", self.run_folder.models / "generator.keras")
         finally:
             self.trackers.close(status)
-        return 128 + self.signal if self.signal else 0
+        return 128 + self.signal if self.signal else self._verdict()
+
+    def _verdict(self):
+        """0, or the exit code of a run that ended with an alarm."""
+        for alarm in self.examiner.watchdog.alarms:
+            print(f"error: the run ended in trouble: {alarm.line}", file=sys.stderr)
+        return NumericalError.exit_code if self.examiner.watchdog.alarms else 0
 
     def _restore(self):
         meta = self.checkpoints.restore()
         if meta is not None:
             self.step, self.nimg, self.seconds = meta["step"], meta["nimg"], meta["seconds"]
-            self._last_row = self.seconds
-            self.step_function.set_rates()
-            self._save_models()  # a kill may have come between the checkpoint and the models
+            self._last_row, self.best = self.seconds, meta["best"]
+            self.rollbacks = meta["rollbacks"]
+            self.examiner.watchdog.state = meta["watchdog"]
+            self._set_rates()
+            self._save_models(self.run_folder.models)  # a kill may have come after the checkpoint
 
     def _loop(self, progress):
         stream = iter(batches(self.images, batch=self.config.batch, seed=self.config.seed,
@@ -127,83 +147,110 @@ class Trainer:
             self.nimg += self.config.batch
             self.seconds = time.perf_counter() - started
             progress.update(self.config.batch)
-            ended = math.floor(self.epoch) > epoch_before
-            if ended or self.signal or self.step % LOG_EVERY == 0:
-                self._log(progress, alpha)
-            if ended:
-                self._end_epoch(progress, math.floor(self.epoch))
+            epoch = math.floor(self.epoch)
+            examined = epoch > epoch_before and self._examination_due(epoch)
+            measured = self.examiner.examine(self.nimg) if examined else {}
+            if epoch > epoch_before or self.signal or self.step % LOG_EVERY == 0:
+                self._log(progress, alpha, measured)
+            if measured:
+                self._keep_best(measured)
+                self._react()
+            if epoch > epoch_before:
+                self._end_epoch(progress, epoch)
 
-    def _log(self, progress, alpha):
-        """One row for the steps since the last one: the mean of every number."""
+    def _examination_due(self, epoch):
+        every = self.config.metrics_interval(len(self.images))
+        return epoch % every == 0 or self.nimg >= self.total
+
+    def _log(self, progress, alpha, measured):
+        """One row for the steps since the last one: the mean of every number, and `measured`."""
         elapsed = self.seconds - self._last_row
         rate = len(self._pending) * self.config.batch / max(elapsed, 1e-9)
         self._last_row = self.seconds
         values = {"epoch": self.epoch, "images_per_second": rate, "alpha": alpha,
-                  "skipped": int(self.step_function.skipped)}
-        for name in METRICS:
+                  "skipped": int(self.step_function.skipped), **measured}
+        for name in TERMS:
             numbers = [float(metrics[name]) for metrics in self._pending if name in metrics]
             if numbers:
                 values[name] = float(np.mean(numbers))
         self._pending = []
         self.trackers.scalars(values, step=self.step, nimg=self.nimg, seconds=self.seconds)
+        self.examiner.note(values["d_grad_norm"])
         self._losses = f"D {values['d_loss']:.3f} G {values['g_loss']:.3f}"
         progress.set_postfix_str(self._losses)
         if int(self.step_function.skipped_in_a_row) >= SKIPS_ALLOWED:
-            self._roll_back()
+            self._roll_back("not finite", 1, f"{SKIPS_ALLOWED} updates in a row were not finite "
+                            f"at step {self.step}; a lower --lr or a higher --r1-gamma helps: "
+                            "give it with another OUT")
 
-    def _roll_back(self):
-        """Once: the last good weights, with the random numbers of the steps to come."""
-        line = (f"{SKIPS_ALLOWED} updates in a row were not finite at step {self.step}; a lower "
-                "--lr or a higher --r1-gamma helps: give it with another OUT")
-        if self._rolled_back or self.checkpoints.restore() is None:
+    def _roll_back(self, kind, allowed, line):
+        """The last good weights, with the random numbers of the steps to come.
+
+        Args:
+            kind: "not finite" or "alarm"; half the learning rates from now on after an alarm.
+            allowed: How often a run may do so.
+            line: What happened.
+        """
+        if self.rollbacks[kind] >= allowed or self.checkpoints.restore() is None:
             raise NumericalError(line)
-        print(f"warning: {line}; the weights were rolled back to that checkpoint, the counters "
-              "go on", file=sys.stderr)
-        self.step_function.set_rates()
+        self.rollbacks[kind] += 1
+        print(f"warning: {line}; the weights were rolled back to the last checkpoint, the "
+              "counters go on", file=sys.stderr)
+        self._set_rates()
         self.step_function.skipped_in_a_row.assign(0)
-        self._rolled_back = True
+
+    def _set_rates(self):
+        self.step_function.set_rates(0.5 ** self.rollbacks["alarm"])
 
     # -- what an epoch leaves ------------------------------------------------------------
 
     def _end_epoch(self, progress, epoch):
         with forgiving("pictures"):
-            self._save_pictures(epoch)
+            grid = self.album.end_epoch(epoch, self.nimg)
+            self.trackers.image("images", grid, step=self.step)
         if progress.disable:
             print(f"epoch {epoch}/{self.config.epochs}  {self.nimg / 1000:.1f} kimg  "
                   f"{self.seconds:.0f} s  {self.nimg / self.seconds:.1f} images/s  "
                   f"{self._losses}", flush=True)
         # While updates are being left out, keep the checkpoint from before: see `_roll_back`.
-        troubled = int(self.step_function.skipped_in_a_row) > 0
+        troubled = int(self.step_function.skipped_in_a_row) > 0 or (
+            self.config.on_collapse == "rollback" and self.examiner.watchdog.suspects)
         if self.nimg >= self.total or (epoch % self.config.checkpoint == 0 and not troubled):
             self._save()
 
-    def _save_pictures(self, epoch):
-        out, samples = self.run_folder.path, self.run_folder.samples
-        grid = artifacts.sample_path(samples, epoch)
-        artifacts.save_grid(draw(self.step_function.generator_ema, self._latents), grid)
-        artifacts.save_gif(samples, out / "training.gif", epoch)
-        artifacts.save_loss_plot(self.run_folder.log_file, out / "losses.png")
-        self.trackers.image("images", grid, step=self.step)
+    def _react(self):
+        """Act on what the watchdog says."""
+        alarms = self.examiner.watchdog.alarms
+        for alarm in alarms:
+            tqdm.write(f"warning: {alarm.line}", file=sys.stderr)
+        if alarms and self.config.on_collapse == "rollback" and self.nimg < self.total:
+            self._roll_back("alarm", ROLLBACKS_ALLOWED, alarms[0].line)
+        elif alarms and self.config.on_collapse == "stop":
+            raise NumericalError(f"stopped by --on-collapse: {alarms[0].line}")
+
+    def _keep_best(self, values):
+        name = self.config.best_by
+        if name is None:
+            return
+        value, before = values[f"eval/{name}"], self.best.get(name)
+        better = before is None or (value > before if METRICS[name] else value < before)
+        if math.isfinite(value) and better:
+            self.best = {name: value}
+            self._save_models(self.run_folder.best, **self.best)
 
     def _save(self):
         final = self.nimg >= self.total or self.signal is not None
-        self.checkpoints.save(self.step, final=final, nimg=self.nimg, seconds=self.seconds)
-        self._save_models()
+        self.checkpoints.save(self.step, final=final, nimg=self.nimg, seconds=self.seconds,
+                              best=self.best, rollbacks=self.rollbacks,
+                              watchdog=self.examiner.watchdog.state)
+        self._save_models(self.run_folder.models)
 
-    def _save_models(self):
+    def _save_models(self, folder, **measured):
         with forgiving("models"):
-            artifacts.save_models(
-                self.run_folder.models, self.step_function.generator_ema,
-                self.step_function.discriminator, step=self.step, nimg=self.nimg,
-                images=self.images.fingerprint, config=self.config.to_json())
-
-    def _save_reals(self):
-        chosen = order(self.config.seed, 0, min(self.config.val, len(self.images)),
-                       len(self.images))
-        reals = self.images.array[np.sort(chosen)]
-        if reals.dtype == np.uint16:
-            reals = (reals / 257.0).round().astype(np.uint8)
-        artifacts.save_grid(reals, self.run_folder.samples / "reals.png")
+            save_models(
+                folder, self.step_function.generator_ema, self.step_function.discriminator,
+                step=self.step, nimg=self.nimg, images=self.images.fingerprint,
+                config=self.config.to_json(), **measured)
 
     def _progress(self):
         return tqdm(total=self.total, initial=self.nimg, unit="img", unit_scale=True,
@@ -226,13 +273,3 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def forgiving(what):
-    """Print a disk error instead of ending the run: the next interval writes `what` again."""
-    try:
-        yield
-    except OSError as error:
-        print(f"warning: {what} not written ({error}); training goes on and tries again",
-              file=sys.stderr)

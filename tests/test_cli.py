@@ -12,7 +12,7 @@ from PIL import Image
 
 from stylegan2_tf.cli import main
 from stylegan2_tf.config import TrainConfig
-from stylegan2_tf.options import flag
+from stylegan2_tf.options import flag, may_be_auto
 
 ROOT = Path(__file__).parents[1]
 SIZES = ["8", "512", "8", "32", "80"]
@@ -88,12 +88,13 @@ def help_entries(no_tensorflow):
 @pytest.mark.parametrize("field", dataclasses.fields(TrainConfig), ids=lambda field: field.name)
 def test_help_tells_every_field_and_its_default(help_entries, field):
     entry = help_entries[flag(field.name)]
-    assert field.metadata["help"] in entry
+    text = field.metadata["help"]
+    assert (text.replace("not given:", "auto:") if may_be_auto(field) else text) in entry
     assert field.metadata["unit"] in entry
     if field.metadata["group"] == "positional" or field.default is None:
         assert "(default" not in entry
     elif field.default is False:
-        assert entry.endswith("(default: off)")
+        assert "(default: off)" in entry
     else:
         assert f"(default: {field.default}" in entry
 
@@ -251,10 +252,26 @@ def test_a_batch_that_four_does_not_divide_is_noted(monkeypatch, tmp_path, capsy
 
 @pytest.mark.parametrize("flags, words", [
     (["--loss", "wgan-gp", "--r1-gamma", "2"], "--r1-gamma: not used with --loss wgan-gp"),
-    (["--drift-weight", "0"], "--drift-weight: not used with --loss cross-entropy")])
-def test_a_flag_of_the_other_loss_is_noted(monkeypatch, tmp_path, capsys, flags, words):
+    (["--drift-weight", "0"], "--drift-weight: not used with --loss cross-entropy"),
+    (["--drift-weight", "0", "--loss", "relativistic"],
+     "--drift-weight: not used with --loss relativistic"),
+    (["--pl-interval", "8"], "--pl-interval: not used with --pl-weight 0")])
+def test_a_flag_that_is_not_read_is_noted(monkeypatch, tmp_path, capsys, flags, words):
     parse(monkeypatch, "data", str(tmp_path / "out"), *SIZES, *flags)
     assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changes, words", [
+    (dict(r1_gamma=0.5), "cross-entropy, R1 gamma 0.5 every 16 steps"),
+    (dict(r1_gamma=0.0), "cross-entropy"),
+    (dict(loss="wgan-gp", style_mixing=0.9),
+     "wgan-gp, gradient penalty 10, style mixing 0.9"),
+    (dict(loss="relativistic", r1_gamma=0.5, r1_interval=1, pl_weight=2.0),
+     "relativistic, R1 gamma 0.5 and R2 gamma 0.5 every 1 steps, path length 2 every 4 steps")])
+def test_the_summary_names_every_term_of_the_loss(tiny_config, changes, words):
+    from stylegan2_tf.cli.summary import loss_terms
+
+    assert loss_terms(tiny_config(**changes)) == words
 
 
 @pytest.mark.parametrize("out", ["", "out", "deep/er"])

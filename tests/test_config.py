@@ -78,6 +78,7 @@ def test_stylegan2_sizes(resolution, generator):
     assert config.discriminator_filters == generator[:0:-1]
     assert (config.adam_rate, config.beta, config.beta2) == (0.0025, 0.0, 0.99)
     assert (config.latent, config.w_units, config.mapping_layers) == (512, 512, 8)
+    assert (config.pl_weight, config.pl_interval, config.style_mixing) == (2.0, 4, 0.9)
     assert config.alpha(0.01) == config.alpha(40) == 0.5  # SG2's block from the second step on
 
 
@@ -88,6 +89,45 @@ def test_stylegan2_sizes(resolution, generator):
 def test_a_preset_at_a_wrong_resolution_is_refused(resolution, expected):
     with pytest.raises(UsageError, match=expected):
         make_config({**PATHS, "preset": "stylegan2", "resolution": resolution})
+
+
+@pytest.mark.parametrize("resolution, generator, discriminator", [
+    (32, [256, 128, 64], [128, 256]),
+    (64, [512, 256, 128, 64], [128, 256, 512]),
+    (256, [512, 256, 128, 64, 32, 16], [32, 64, 128, 256, 512])])
+def test_simple_sizes(resolution, generator, discriminator):
+    config = make_config({**PATHS, "preset": "simple", "resolution": resolution})
+    assert (config.generator_filters, config.discriminator_filters) == (generator, discriminator)
+    assert (config.convolutions, config.mapping_layers) == (1, 1)
+
+
+@pytest.mark.parametrize("resolution", [64, 128, 256])
+def test_simple_is_recommended_with_lighter_networks(resolution):
+    simple, recommended = (make_config({**PATHS, "preset": name, "resolution": resolution})
+                           for name in ("simple", "recommended"))
+    lighter = dict(preset="recommended", convolutions=2, mapping_layers=2)
+    assert dataclasses.replace(simple, **lighter) == recommended
+
+
+def test_simple_refuses_other_resolutions():
+    with pytest.raises(UsageError, match="--preset simple: .*256, 128, 64, 32, found 512"):
+        make_config({**PATHS, "preset": "simple", "resolution": 512})
+
+
+@pytest.mark.parametrize("resolution, generator", [
+    (32, [128, 128, 64, 32]),
+    (64, [128, 128, 64, 32, 16]),
+    (128, [256, 256, 128, 64, 32, 16]),
+    (256, [256, 256, 256, 128, 64, 32, 16])])
+def test_small_data_sizes(resolution, generator):
+    config = make_config({**PATHS, "preset": "small-data", "resolution": resolution})
+    assert config.generator_filters == generator
+    assert config.discriminator_filters == generator[:0:-1]
+    assert (config.adam_rate, config.beta, config.beta2) == (0.0025, 0.0, 0.99)
+    assert (config.latent, config.w_units, config.mapping_layers) == (128, 128, 2)
+    assert (config.batch, config.convolutions) == (32, 2)
+    assert config.r1_weight == min(0.01 * resolution**2 / 32, 10)
+    assert config.alpha(0.01) == config.alpha(40) == 0.5
 
 
 def test_flags_override_a_preset():
@@ -124,6 +164,7 @@ def test_alpha_per_step_is_continuous():
 def test_adam_rate_is_that_of_stylegan2():
     assert usual().adam_rate == pytest.approx(0.0025)
     assert usual(loss="wgan-gp").adam_rate == pytest.approx(0.001)
+    assert usual(loss="relativistic").adam_rate == pytest.approx(0.0025)
     assert usual(lr=0.0025, lr_scale=1.0).adam_rate == 0.0025
 
 
@@ -134,6 +175,23 @@ def test_r1_weight():
     assert usual(r1_gamma=3.0).r1_weight == 3.0
     assert usual(r1_gamma=0.0).r1_weight == 0.0
     assert usual(r1_gamma=3.0, loss="wgan-gp").r1_weight == 0.0
+
+
+def test_r2_weight():
+    assert usual().r2_weight == 0.0
+    assert usual(r2_gamma=2.0).r2_weight == 2.0
+    assert usual(loss="relativistic", resolution=64, batch=32).r2_weight == pytest.approx(1.28)
+    assert usual(loss="relativistic", r1_gamma=3.0).r2_weight == 3.0
+    assert usual(loss="relativistic", r2_gamma=0.0).r2_weight == 0.0
+    assert usual(r2_gamma=2.0, loss="wgan-gp").r2_weight == 0.0
+
+
+def test_lazy_intervals():
+    assert (usual().d_interval, usual().g_interval) == (16, None)
+    assert usual(r1_gamma=0.0).d_interval is None
+    assert usual(r1_gamma=0.0, r2_gamma=1.0, r1_interval=8).d_interval == 8
+    assert usual(loss="wgan-gp").d_interval is None
+    assert usual(pl_weight=2.0, pl_interval=5).g_interval == 5
 
 
 def test_w_has_the_length_of_z_unless_given():
@@ -183,6 +241,7 @@ def test_json_with_nan_is_refused():
     ("fade_in_base", 0.0, "fade_in_base: expected a number above 0"),
     ("fade_in_base", -1.0, "fade_in_base: expected a number above 0"),
     ("channels", 2, "--channels: expected one of 1, 3, 4, found 2"),
+    ("convolutions", 3, "--convolutions: expected one of 1, 2, found 3"),
     ("batch", 3, "--batch: expected at least 4, found 3"),
     ("resolution", 100, "--resolution: .*power of two, found 100; nearest: 128"),
     ("resolution", 9, "--resolution: .*power of two, found 9; nearest: 16"),
@@ -200,9 +259,14 @@ def test_json_with_nan_is_refused():
     ("epochs", 0, "--epochs: expected at least 1"),
     ("checkpoint", 0, "--checkpoint: expected at least 1"),
     ("seed", 2**31, "--seed: expected a number below"),
-    ("loss", "hinge", "--loss: expected one of cross-entropy, wgan-gp, found 'hinge'"),
-    ("preset", "best", "--preset: expected one of recommended, stylegan2, found 'best'"),
-    ("r1_gamma", -1.0, "--r1-gamma: expected at least 0")])
+    ("loss", "hinge", "--loss: expected one of .*relativistic, wgan-gp, found 'hinge'"),
+    ("preset", "best", "--preset: expected one of recommended, .*stylegan2, found 'best'"),
+    ("r1_gamma", -1.0, "--r1-gamma: expected at least 0"),
+    ("r2_gamma", -1.0, "--r2-gamma: expected at least 0"),
+    ("pl_weight", -1.0, "--pl-weight: expected at least 0"),
+    ("pl_interval", 0, "--pl-interval: expected at least 1"),
+    ("style_mixing", -0.1, "--style-mixing: expected at least 0"),
+    ("style_mixing", 1.1, "--style-mixing: expected a probability, 0 to 1, found 1.1")])
 def test_out_of_range_is_refused_by_name(name, value, expected):
     with pytest.raises(UsageError, match=expected):
         usual(**{name: value})

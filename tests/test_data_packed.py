@@ -343,3 +343,14 @@ def test_tiles_with_alpha(real, cache):
     opacity = alpha.array[..., 3:] / 255
     assert abs(flat.array - alpha.array[..., :3] * opacity).max() <= 0.51
     assert len({Path(name).parent for name in flat.names}) == 4
+
+
+def test_a_part_reads_its_rows_only(folder, cache):
+    whole = pack(folder, cache, **OPTIONS)
+    part = whole.part(np.array([1, 4]))
+    assert len(part) == 2 and part.names == (whole.names[1], whole.names[4])
+    assert part.array.shape == (2, 8, 8, 1) and part.array.dtype == whole.array.dtype
+    np.testing.assert_array_equal(part.array[np.array([1, 0])], whole.array[[4, 1]])
+    np.testing.assert_array_equal(part.array[:], whole.array[[1, 4]])
+    assert part.fingerprint not in (whole.fingerprint, whole.part(np.array([1, 5])).fingerprint)
+    assert part.fingerprint == whole.part(np.array([1, 4])).fingerprint

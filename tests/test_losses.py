@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from stylegan2_tf import losses
 
@@ -33,6 +34,16 @@ def test_wasserstein_by_hand():
     assert float(losses.wasserstein_g(FAKE)) == pytest.approx(-1 / 3, rel=1e-5)
 
 
+def test_relativistic_pairs_each_real_with_one_fake():
+    differences = np.array([5.0, -1.0, -3.5])  # real - fake, row by row
+    assert float(losses.relativistic_d(REAL, FAKE)) == pytest.approx(
+        softplus(-differences).mean(), rel=1e-6)
+    assert float(losses.relativistic_g(REAL, FAKE)) == pytest.approx(
+        softplus(differences).mean(), rel=1e-6)
+    huge = np.array([[1e4]], np.float32)
+    assert float(losses.relativistic_d(-huge, huge)) == pytest.approx(2e4)
+
+
 def test_r1_by_hand():
     gradients = np.zeros((2, 2, 2, 1), np.float32)
     gradients[0, 0, 0, 0], gradients[0, 1, 1, 0], gradients[1, 0, 1, 0] = 3.0, 4.0, 1.0
@@ -45,3 +56,23 @@ def test_gradient_penalty_by_hand():
     gradients[0, 0, 0, 0], gradients[0, 1, 1, 0] = 3.0, 4.0
     # norms 5 and 0 (1e-5 from the epsilon): (16 + 1) / 2, weight 10
     assert float(losses.gradient_penalty(gradients, 10.0)) == pytest.approx(85.0, rel=1e-4)
+
+
+def test_path_lengths_by_hand():
+    gradients = np.zeros((2, 2, 2), np.float32)  # two samples, two layers, w of length two
+    gradients[0, 0], gradients[0, 1], gradients[1, 0] = (3.0, 4.0), (0.0, 1.0), (1.0, 1.0)
+    # squared norms of the layers 25 and 1, mean 13; 2 and 0, mean 1
+    np.testing.assert_allclose(losses.path_lengths(gradients), np.sqrt([13.0, 1.0]), rtol=1e-6)
+
+
+def test_path_length_penalty_by_hand():
+    lengths = np.array([1.0, 4.0], np.float32)
+    assert float(losses.path_length_penalty(lengths, 2.0, weight=3.0)) == pytest.approx(7.5)
+
+
+def test_path_lengths_of_zero_have_a_gradient():
+    flat = tf.zeros((2, 4, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(flat)
+        penalty = losses.path_length_penalty(losses.path_lengths(flat), 1.0, 2.0)
+    assert np.isfinite(tape.gradient(penalty, flat)).all()

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from oracle import leaky_relu, relative_error
+from oracle import filter_each_channel, insert_zeros, leaky_relu, relative_error
 
 from stylegan2_tf.networks import (
     Discriminator,
@@ -19,9 +19,9 @@ def numbers(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def small_generator(channels=1):
+def small_generator(channels=1, convolutions=2):
     generator = Generator([8, 6, 4], base_resolution=4, channels=channels, z_dim=5, w_dim=7,
-                          mapping_layers=2)
+                          mapping_layers=2, convolutions=convolutions)
     generator.build()
     for conv in generator.synthesis.convs:
         conv.noise.strength.assign(0.3 / conv.noise.lr_multiplier)
@@ -63,6 +63,48 @@ def test_generator_shapes_and_parameters(channels):
     assert [len(generator.synthesis.convs), len(generator.synthesis.to_images)] == [5, 3]
 
 
+def test_one_convolution_at_each_resolution():
+    generator = small_generator(convolutions=1)
+    assert generator(numbers(3, 5)).shape == (3, 16, 16, 1)
+    assert generator.synthesis.num_ws == 4
+    assert generator.synthesis.noise_shapes(2) == [(2, 4, 4, 1), (2, 8, 8, 1), (2, 16, 16, 1)]
+    assert [conv.upsample for conv in generator.synthesis.convs] == [False, True, True]
+
+
+@pytest.mark.parametrize("convolutions, levels", [(1, [0, 1, 2]), (2, [0, 1, 1, 2, 2])])
+def test_the_image_follows_from_the_layers_one_by_one(convolutions, levels):
+    synthesis = small_generator(convolutions=convolutions).synthesis
+    ws = numbers(2, synthesis.num_ws, 7, seed=1)
+    x, image = np.tile(np.asarray(synthesis.constant), (2, 1, 1, 1)), 0.0
+    for index, (level, after) in enumerate(zip(levels, [*levels[1:], None], strict=True)):
+        x = synthesis.convs[index](x, ws[:, index])
+        assert x.shape == (2, 4 << level, 4 << level, (8, 6, 4)[level])
+        if level != after:
+            image += np.asarray(synthesis.to_images[level](x, ws[:, index + 1]), np.float64)
+        if after is not None and level != after:
+            image = filter_each_channel(insert_zeros(image), [1, 3, 3, 1], 2, 1, gain=4)
+    assert relative_error(synthesis(ws), image) < 1e-5
+
+
+def test_the_second_convolution_is_what_one_saves():
+    wide, narrow = (small_generator(convolutions=count).count_params() for count in (2, 1))
+    # kernel, style (w of 7 to the input), its bias, bias, noise strength, noise map
+    assert wide - narrow == sum(9 * width**2 + 7 * width + 2 * width + 1 + side**2
+                                for width, side in ((6, 8), (4, 16)))
+    wide, narrow = (Discriminator([4, 8], convolutions=count) for count in (2, 1))
+    for discriminator in (wide, narrow):
+        discriminator.build()
+    assert wide.count_params() - narrow.count_params() == sum(
+        9 * width**2 + width for width in (4, 8))
+
+
+def test_a_model_saved_before_the_argument_has_two_convolutions():
+    for model in (small_generator(), Discriminator([4, 8])):
+        config = model.get_config()
+        del config["convolutions"]
+        assert type(model).from_config(config).convolutions == 2
+
+
 def test_the_image_is_the_sum_of_upsampled_skips():
     generator = small_generator()
     ws = generator.broadcast(generator.mapping(numbers(2, 5)))
@@ -78,8 +120,9 @@ def test_the_image_is_the_sum_of_upsampled_skips():
     np.testing.assert_allclose(generator.synthesis(ws)[:, 8, 8, 0], 2.0, rtol=1e-5)
 
 
-def test_each_layer_takes_its_own_w():
-    generator = small_generator()
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_each_layer_takes_its_own_w(convolutions):
+    generator = small_generator(convolutions=convolutions)
     ws = np.array(generator.broadcast(generator.mapping(numbers(1, 5))))
     images = np.asarray(generator.synthesis(ws))
     for index in range(generator.synthesis.num_ws):
@@ -111,12 +154,14 @@ def test_truncation():
     np.testing.assert_array_equal(generator(z, truncation_psi=1.0), generator(z))
 
 
+@pytest.mark.parametrize("convolutions", [1, 2])
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5])
-def test_residual_block_follows_the_fade_in_formula(alpha):
-    block = ResidualBlock(6)
+def test_residual_block_follows_the_fade_in_formula(alpha, convolutions):
+    block = ResidualBlock(6, convolutions)
     x = numbers(2, 8, 8, 4)
     found = np.asarray(block(x, alpha=alpha))
-    main = np.asarray(block.conv_1(block.conv_0(x)), np.float64)
+    hidden = block.conv_0(x) if convolutions == 2 else x
+    main = np.asarray(block.conv_1(hidden), np.float64)
     skip = np.asarray(block.skip(x), np.float64)
     expected = ((1 - alpha) * main + alpha * skip) / np.sqrt((1 - alpha) ** 2 + alpha**2)
     assert relative_error(found, expected) < 1e-5
@@ -142,8 +187,9 @@ def test_final_resolution_below_the_dense_one():
     assert discriminator.hidden.kernel.shape == (2 * 2 * 8, 8)
 
 
-def test_second_order_gradients_reach_every_discriminator_weight():
-    discriminator = Discriminator([4, 8], final_resolution=4)
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_second_order_gradients_reach_every_discriminator_weight(convolutions):
+    discriminator = Discriminator([4, 8], final_resolution=4, convolutions=convolutions)
     x = tf.constant(numbers(4, 16, 16, 1))
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
@@ -157,8 +203,9 @@ def test_second_order_gradients_reach_every_discriminator_weight():
             assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, weight.path
 
 
-def test_second_order_gradients_reach_every_generator_kernel():
-    generator = small_generator()
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_second_order_gradients_reach_every_generator_kernel(convolutions):
+    generator = small_generator(convolutions=convolutions)
     z = numbers(2, 5)
     direction = numbers(2, 16, 16, 1, seed=4)
     with tf.GradientTape() as outer:
@@ -175,7 +222,9 @@ def test_second_order_gradients_reach_every_generator_kernel():
 
 @pytest.mark.parametrize("make, inputs", [
     (small_generator, numbers(2, 5)),
+    (lambda: small_generator(convolutions=1), numbers(2, 5)),
     (lambda: Discriminator([4, 8], final_resolution=8), numbers(4, 32, 32, 1)),
+    (lambda: Discriminator([4, 8], convolutions=1), numbers(4, 16, 16, 1)),
 ])
 def test_models_save_and_load_bit_for_bit(tmp_path, make, inputs):
     model = make()
@@ -202,6 +251,8 @@ def test_mixed_precision_keeps_images_and_scores_in_float32():
     (lambda: MappingNetwork(4, num_layers=0), "num_layers=0"),
     (lambda: SynthesisNetwork([]), r"filters=\[\]"),
     (lambda: Discriminator([]), r"filters=\[\]"),
+    (lambda: Generator([8, 4], convolutions=3), "convolutions=3"),
+    (lambda: Discriminator([4], convolutions=0), "convolutions=0"),
 ])
 def test_wrong_arguments_are_named(make, words):
     with pytest.raises(ValueError, match=f"Received: {words}"):

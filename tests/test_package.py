@@ -21,9 +21,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # A module or package imports only from those before it.
-ORDER = ["lazy", "errors", "files", "options", "presets", "config", "data", "layers", "networks",
-         "losses", "augment", "step", "tracking", "run_folder", "checkpoints", "latent", "metrics",
-         "artifacts", "tf_quiet", "trainer", "demo", "cli", "__main__"]
+ORDER = ["lazy", "errors", "files", "options", "presets", "fields", "config", "data", "layers",
+         "networks", "losses", "augment", "step", "tracking", "run_folder", "checkpoints", "latent",
+         "metrics", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "trainer", "demo",
+         "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 
 
@@ -162,13 +163,14 @@ EXAMPLES = {
                             resample_filter=(1, 2, 1)),
     "NoiseInjection": dict(lr_multiplier=0.5),
     "PixelNormalization": dict(),
-    "Discriminator": dict(filters=[4, 8], final_resolution=8, channels=3, group_size=2),
+    "Discriminator": dict(filters=[4, 8], final_resolution=8, channels=3, group_size=2,
+                          convolutions=1),
     "Generator": dict(filters=[8, 4], base_resolution=8, channels=3, z_dim=6, w_dim=5,
-                      mapping_layers=1),
+                      mapping_layers=1, convolutions=1),
     "MappingNetwork": dict(w_dim=5, num_layers=1, lr_multiplier=0.5),
-    "ResidualBlock": dict(filters=3),
+    "ResidualBlock": dict(filters=3, convolutions=1),
     "StyledConv2D": dict(filters=3, upsample=True),
-    "SynthesisNetwork": dict(filters=[8, 4], base_resolution=8, channels=3),
+    "SynthesisNetwork": dict(filters=[8, 4], base_resolution=8, channels=3, convolutions=1),
     "ToImage": dict(channels=3)}
 KERAS_ADDS = ("activity_regularizer", "autocast")  # to a layer without a constructor
 CLASSES = [value for module in (layers, networks)

@@ -15,13 +15,15 @@ import tensorflow as tf
 from PIL import Image
 
 import stylegan2_tf
+from stylegan2_tf import artifacts
 from stylegan2_tf import trainer as trainer_module
-from stylegan2_tf.config import LR_SCALES
 from stylegan2_tf.data import pack
 from stylegan2_tf.errors import DataError, NumericalError, OutputError
+from stylegan2_tf.fields import LR_SCALES
 from stylegan2_tf.run_folder import RunFolder
 from stylegan2_tf.tracking import read_offline
 from stylegan2_tf.trainer import FIELDS, Trainer
+from stylegan2_tf.watchdog import Alarm
 
 ROOT = Path(__file__).parent.parent
 FIXED_THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -204,7 +206,7 @@ def test_pictures_that_cannot_be_written_do_not_stop_the_run(
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer_module.artifacts, "save_gif", full)
+    monkeypatch.setattr(artifacts, "save_gif", full)
     assert make_trainer(tiny_config(), tmp_path).run() == 0
     assert "No space left" in capsys.readouterr().err
     assert final_state(tmp_path)[0] == "step-00000010"
@@ -264,3 +266,88 @@ def test_real_images(tmp_path, channels, folder):
     assert printed.count("composited over black") == (1 if channels == 3 else 0)
     images = stylegan2_tf.load(tmp_path / "out").sample(2)
     assert images.shape == (2, 16, 16, channels)
+
+
+# -- metrics, hold-out, watchdog
+
+
+def test_metrics_are_logged_and_choose_the_best_model(tiny_config, make_trainer, tmp_path):
+    trainer = make_trainer(tiny_config(epochs=3, metrics="swd,coverage", metrics_every=2),
+                           tmp_path)
+    assert trainer.run() == 0
+    measured = [row for row in rows(tmp_path) if row["eval/swd"]]
+    assert [int(row["step"]) for row in measured] == [10, 15]  # every second epoch and the last
+    assert all(row["eval/coverage"] and row["eval/seconds"] and row["watch/diversity"]
+               for row in measured)
+    manifest = json.loads((tmp_path / "Model/best/manifest.json").read_text())
+    best = min(measured, key=lambda row: float(row["eval/swd"]))
+    assert manifest["step"] == int(best["step"])
+    assert manifest["swd"] == pytest.approx(float(best["eval/swd"]), rel=1e-4)
+    assert stylegan2_tf.load(tmp_path / "Model/best").resolution == 16
+
+
+def test_the_best_model_survives_a_restart_and_a_worse_value(tiny_config, make_trainer, tmp_path):
+    config = tiny_config(epochs=1, metrics="coverage", metrics_every=1)
+    first = make_trainer(config, tmp_path)
+    first.run()
+    again = make_trainer(tiny_config(epochs=2, metrics="coverage", metrics_every=1), tmp_path)
+    again.examiner.examine = lambda nimg: {"eval/coverage": -1.0}  # worse than any
+    again.run()
+    manifest = json.loads((tmp_path / "Model/best/manifest.json").read_text())
+    assert manifest["step"] == 5 and again.best == first.best
+
+
+def test_held_out_images_are_what_metrics_compare_with(tiny_config, make_trainer, tmp_path, data):
+    packed = pack(data, tmp_path / "cache", resolution=16, channels=1, progress=False)
+    train, held = packed.part(np.arange(4, 20)), packed.part(np.arange(4))
+    with RunFolder(tmp_path / "out") as folder:
+        trainer = Trainer(tiny_config(metrics="swd"), train, folder, held)
+        trainer.run()
+    reference, = trainer.examiner._monitor._reference
+    assert len(reference["16"]) == 4
+    assert rows(tmp_path / "out")[-1]["watch/sign_holdout"]
+
+
+class Alarmed:
+    """A watchdog that has seen a collapse."""
+
+    suspects = ("collapse",)
+    state = {}
+
+    def __init__(self):
+        self.alarms = [Alarm("collapse", "collapse at 1.0 kimg: a test")]
+
+    def check(self, *arguments):
+        return {}
+
+
+def test_a_run_that_ends_collapsed_says_so(tiny_config, make_trainer, tmp_path, capsys):
+    trainer = make_trainer(tiny_config(), tmp_path)
+    trainer.examiner.watchdog = Alarmed()
+    assert trainer.run() == 70
+    error = capsys.readouterr().err
+    assert "error: the run ended in trouble: collapse at 1.0 kimg" in error
+    assert final_state(tmp_path)[0] == "step-00000010"  # nothing is lost
+
+
+def test_stop_ends_a_collapsing_run(tiny_config, make_trainer, tmp_path):
+    trainer = make_trainer(tiny_config(epochs=5, on_collapse="stop", metrics_every=1), tmp_path)
+    trainer.examiner.watchdog = Alarmed()
+    with pytest.raises(NumericalError, match="stopped by --on-collapse: collapse"):
+        trainer.run()
+    assert trainer.step == 5
+
+
+def test_rollback_halves_the_rates_three_times_then_stops(
+        tiny_config, make_trainer, tmp_path, capsys):
+    calm = make_trainer(tiny_config(epochs=1), tmp_path)
+    calm.run()
+    trainer = make_trainer(
+        tiny_config(epochs=9, on_collapse="rollback", metrics_every=1), tmp_path)
+    trainer.examiner.watchdog = Alarmed()
+    with pytest.raises(NumericalError, match="collapse"):
+        trainer.run()
+    rate = float(calm.step_function.g_optimizer.learning_rate)
+    assert float(trainer.step_function.g_optimizer.learning_rate) == pytest.approx(rate / 8)
+    assert capsys.readouterr().err.count("rolled back") == 3
+    assert final_state(tmp_path)[0] == "step-00000005"  # no collapsed state was saved

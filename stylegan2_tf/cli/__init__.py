@@ -9,6 +9,7 @@ from stylegan2_tf.errors import OutputError, StyleGANError, UsageError
 
 COMMANDS = {
     "train": "train on a folder of images (the same as run.py)",
+    "evaluate": "measure a generator or a folder against real images, without a download",
     "demo-data": "make demonstration slices from the MNI152 template",
 }
 

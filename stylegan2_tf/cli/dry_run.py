@@ -1,5 +1,6 @@
-"""`run.py --dry-run`: what a run would be, from three timed steps; nothing is written."""
+"""`run.py --dry-run`: what a run would be, from a few timed steps; nothing is written."""
 
+import math
 import resource
 import statistics
 import sys
@@ -11,7 +12,7 @@ from stylegan2_tf.cli.summary import check_count, summary
 from stylegan2_tf.data import find_images
 from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
-TIMED_STEPS = 3
+TIMED_STEPS = 3  # of each variant
 PROGRAM = 700 * 2**20  # bytes of TensorFlow itself
 MAPS_OF_D, MAPS_OF_G = 18, 12  # feature maps that live at once for each channel of a block
 
@@ -32,10 +33,8 @@ def report(config):
                   for value in values)
     print(f"memory         {weights / 2**20:,.0f} MiB of weights and moments (a checkpoint); about "
           f"{_estimated_memory(config, weights) / 2**30:.1f} GiB to train", flush=True)
-    lazy, plain = _time_steps(config, step_function)
-    print(f"               {_peak_memory(tf) / 2**30:.1f} GiB at most in {TIMED_STEPS} steps")
-    share = 1 / config.r1_interval if config.r1_weight else 0
-    seconds = share * lazy + (1 - share) * plain
+    seconds = _mean_seconds(config, step_function)
+    print(f"               {_peak_memory(tf) / 2**30:.1f} GiB at most in the steps tried")
     total = config.epochs * count
     print(f"time           {1000 * seconds:.0f} ms a step, {config.batch / seconds:.1f} images/s; "
           f"about {total / config.batch * seconds / 60:.0f} minutes for {total / 1000:.1f} kimg "
@@ -57,17 +56,22 @@ def _estimated_memory(config, weights):
     return PROGRAM + 1.3 * weights + 4 * config.batch * maps
 
 
-def _time_steps(config, step_function):
-    """Seconds of a step with the lazy penalty, and the median of three without."""
+def _mean_seconds(config, step_function):
+    """Seconds of a step: the median of each variant, weighed by how often it comes."""
     shape = (config.batch, config.resolution, config.resolution, config.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    positions = [0, config.batch, 0, *(config.batch * (1 + i) for i in range(TIMED_STEPS))]
-    times = []
-    for nimg in positions:  # the first two compile
-        started = time.perf_counter()
-        float(step_function(images, nimg, config.alpha(0))["g_loss"])
-        times.append(time.perf_counter() - started)
-    return times[2], statistics.median(times[3:])
+    period = math.lcm(config.d_interval or 1, config.g_interval or 1)
+    variants = [step_function.variant(config.batch * index) for index in range(period)]
+    seconds = 0.0
+    for variant in sorted(set(variants)):
+        times = []
+        for _ in range(1 + TIMED_STEPS):  # the first compiles
+            started = time.perf_counter()
+            nimg = config.batch * variants.index(variant)
+            float(step_function(images, nimg, config.alpha(0))["g_loss"])
+            times.append(time.perf_counter() - started)
+        seconds += statistics.median(times[1:]) * variants.count(variant) / period
+    return seconds
 
 
 def _peak_memory(tf):

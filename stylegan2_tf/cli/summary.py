@@ -2,9 +2,10 @@
 
 import os
 
-from stylegan2_tf.config import GROUP_SIZE, TrainConfig
+from stylegan2_tf.config import TrainConfig
 from stylegan2_tf.data import printable
 from stylegan2_tf.errors import UsageError
+from stylegan2_tf.fields import GROUP_SIZE
 from stylegan2_tf.options import flag
 from stylegan2_tf.presets import preset_values
 
@@ -20,9 +21,9 @@ def explain_preset(config):
         for name, value in values.items())]
 
 
-# Flags that only one loss reads.
-OF_ONE_LOSS = {"cross-entropy": ("r1_gamma", "r1_interval"),
-               "wgan-gp": ("gradient_penalty_weight", "drift_weight")}
+# Flags that only some losses read.
+READ_BY = {("cross-entropy", "relativistic"): ("r1_gamma", "r2_gamma", "r1_interval"),
+           ("wgan-gp",): ("gradient_penalty_weight", "drift_weight")}
 
 
 def warnings(config):
@@ -32,10 +33,12 @@ def warnings(config):
         group = max(size for size in range(1, GROUP_SIZE + 1) if config.batch % size == 0)
         lines.append(f"note: --batch {config.batch} is not a multiple of {GROUP_SIZE}: minibatch "
                      f"stddev uses groups of {group}")
-    unused = [flag(name) for loss, names in OF_ONE_LOSS.items() for name in names
-              if loss != config.loss and getattr(config, name) != getattr(TrainConfig, name)]
+    unused = [flag(name) for losses, names in READ_BY.items() for name in names
+              if config.loss not in losses and getattr(config, name) != getattr(TrainConfig, name)]
     if unused and config.preset is None:
         lines.append(f"note: {', '.join(unused)}: not used with --loss {config.loss}")
+    if config.pl_interval != TrainConfig.pl_interval and not config.pl_weight:
+        lines.append("note: --pl-interval: not used with --pl-weight 0")
     return lines
 
 
@@ -62,10 +65,6 @@ def summary(config, count, step_function):
     generator = step_function.generator.count_params()
     discriminator = step_function.discriminator.count_params()
     total = config.epochs * count
-    if config.loss == "wgan-gp":
-        penalty = f"gradient penalty {config.gradient_penalty_weight:g}"
-    else:
-        penalty = f"R1 gamma {config.r1_weight:.4g} every {config.r1_interval} steps"
     return [
         f"images         {count:,} of {config.resolution}x{config.resolution}x{config.channels} "
         f"from {printable(config.data_dir)}",
@@ -75,12 +74,29 @@ def summary(config, count, step_function):
         f"{config.resolution} down to {config.d_final_res}x{config.d_final_res}: "
         f"{_list(config.discriminator_filters)}",
         f"training       {config.epochs} epochs, {total / 1000:.1f} kimg, "
-        f"{-(-total // config.batch):,} steps of {config.batch}; {config.loss}, {penalty}",
+        f"{-(-total // config.batch):,} steps of {config.batch}; {loss_terms(config)}",
         f"rates          Adam {config.adam_rate:.4g} = lr {config.lr:g} x "
         f"{config.adam_rate / config.lr:g}, beta {config.beta:g}, {config.beta2:g}; average "
         f"half-life {config.ema_images / 1000:g} kimg; alpha {config.alpha(0):g} to "
         f"{config.alpha(config.epochs - 1):.3g}",
     ]
+
+
+def loss_terms(config):
+    """The loss and all that is added to it."""
+    terms = [config.loss]
+    if config.loss == "wgan-gp":
+        terms.append(f"gradient penalty {config.gradient_penalty_weight:g}")
+    if config.d_interval:
+        gammas = ((name, gamma) for name, gamma in (("R1", config.r1_weight),
+                                                    ("R2", config.r2_weight)) if gamma)
+        terms.append(" and ".join(f"{name} gamma {gamma:.4g}" for name, gamma in gammas)
+                     + f" every {config.d_interval} steps")
+    if config.g_interval:
+        terms.append(f"path length {config.pl_weight:g} every {config.g_interval} steps")
+    if config.style_mixing:
+        terms.append(f"style mixing {config.style_mixing:g}")
+    return ", ".join(terms)
 
 
 def _list(filters):

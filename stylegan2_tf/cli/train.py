@@ -6,7 +6,7 @@ import dataclasses
 from stylegan2_tf.cli.summary import check_apart, check_count, explain_preset, summary, warnings
 from stylegan2_tf.config import TrainConfig, make_config
 from stylegan2_tf.errors import StyleGANError
-from stylegan2_tf.options import SIZES, flag, value_type
+from stylegan2_tf.options import AUTO, SIZES, flag, may_be_auto, value_type
 from stylegan2_tf.run_folder import RunFolder
 
 SHORT = {"neptune": ["-n"]}
@@ -30,7 +30,7 @@ def add_arguments(parser):
             add(*SHORT.get(field.name, []), flag(field.name), action="store_true", default=None,
                 help=text)
         else:
-            add(flag(field.name), type=value_type(field), choices=meta["choices"], help=text,
+            add(flag(field.name), type=_reader(field), choices=meta["choices"], help=text,
                 metavar=None if meta["choices"] else value_type(field).__name__.upper())
     groups["output"].add_argument(
         "--dry-run", action="store_true",
@@ -55,23 +55,26 @@ def run(arguments):
 
 
 def _train(config, folder):
-    from stylegan2_tf.data import find_images, pack
+    from stylegan2_tf.data import divide, find_images, pack
     from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
     for line in folder.compare(config):
         print(line)
     check_count(config, len(find_images(config.data_dir)))
-    images = pack(config.data_dir, config.cache or folder.path / "cache",
+    packed = pack(config.data_dir, config.cache or folder.path / "cache",
                   resolution=config.resolution, channels=config.channels, fit=config.fit)
+    images, holdout, lines = divide(
+        packed, holdout=config.holdout, seed=config.seed,
+        subject_pattern=config.subject_pattern, max_images=config.max_images)
     check_count(config, len(images))
-    for notice in images.notices:
-        print(f"note: {notice}")
+    for line in [*(f"note: {notice}" for notice in packed.notices), *lines]:
+        print(line)
     import_tensorflow()
     with quiet_stderr():
         from stylegan2_tf.trainer import Trainer
 
     with _explained_memory(config):
-        trainer = Trainer(config, images, folder)
+        trainer = Trainer(config, images, folder, holdout)
         for line in summary(config, len(images), trainer.step_function):
             print(line)
         code = trainer.run()
@@ -80,8 +83,21 @@ def _train(config, folder):
     return code
 
 
+def _reader(field):
+    """What makes a value of a flag's text; `auto` stays as it is where a field may be open."""
+    kind = value_type(field)
+
+    def read(text):
+        return text if text == AUTO and may_be_auto(field) else kind(text)
+
+    read.__name__ = kind.__name__  # argparse names it in its errors
+    return read
+
+
 def _help(field):
     text, unit = field.metadata["help"], field.metadata["unit"]
+    if may_be_auto(field):
+        text = text.replace("not given:", "auto:")
     if field.metadata["group"] == "positional" or field.default is None:
         return f"{text} [{unit}]" if unit else text
     default = "off" if field.default is False else f"{field.default} {unit}".rstrip()

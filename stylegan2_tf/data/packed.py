@@ -31,7 +31,7 @@ class PackedImages:
     """All images of a folder at one size, in the order of their names.
 
     Attributes:
-        array: Read-only memory map `[N, H, W, C]`, uint8 or uint16.
+        array: Read-only memory map `[N, H, W, C]`, or `Rows` of one; uint8 or uint16.
         fingerprint: SHA-256 of the file under `array`: equal for equal pixels in
             equal order, whatever the files are called.
         names: Relative path of each image, N of them.
@@ -47,6 +47,37 @@ class PackedImages:
 
     def __len__(self):
         return len(self.array)
+
+    def part(self, chosen):
+        """The images at `chosen` (ascending indices) as `PackedImages`, without copying them."""
+        digest = hashlib.sha256(np.asarray(chosen, "<i8").tobytes()).hexdigest()
+        return dataclasses.replace(
+            self, array=Rows(self.array, np.asarray(chosen)),
+            fingerprint=hashlib.sha256(f"{self.fingerprint} {digest}".encode()).hexdigest(),
+            names=tuple(self.names[index] for index in chosen))
+
+
+class Rows:
+    """Some rows of an array, read when they are asked for.
+
+    Args:
+        array: The array, such as a memory map `[N, ...]`.
+        chosen: Indices of the rows.
+    """
+
+    def __init__(self, array, chosen):
+        self._array, self._chosen = array, chosen
+        self.dtype = array.dtype
+        self.shape = (len(chosen), *array.shape[1:])
+
+    def __len__(self):
+        return len(self._chosen)
+
+    def __getitem__(self, index):
+        return self._array[self._chosen[index]]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype)
 
 
 def pack(folder, cache_dir, *, resolution, channels, fit="pad", max_images=None, progress=True):

@@ -7,6 +7,7 @@ Shapes: `N` images, `H W` height and width in pixels, `C` channels.
 """
 
 import dataclasses
+import math
 
 
 class Measure:
@@ -57,6 +58,7 @@ class Scale:
         label: What to print: "sliced Wasserstein distance at 32x32".
         better: "lower", "higher", or "near" (to the floor).
         unit: "" or what one unit is: "x 1000", "dB".
+        range: (lowest, highest) that the value can take; intervals end there.
         note: "" or a caution: "fewer images than features: the value is biased upwards".
     """
 
@@ -64,6 +66,7 @@ class Scale:
     better: str = "lower"
     unit: str = ""
     note: str = ""
+    range: tuple = (0.0, math.inf)
 
 
 def rows(description, chosen):

@@ -36,7 +36,7 @@ class Curve:
     Attributes:
         label, x_label, y_label: "radial power spectrum", "cycles per image", "dB".
         x: `[K]`.
-        lines: "real", "fake" and "held-out real" -> `[K]`.
+        lines: "real", "other real" and "fake" -> `[K]`.
     """
 
     label: str
@@ -81,8 +81,8 @@ class Evaluation:
         neighbours: Name -> `Neighbours`: "pixels" and that of the extractor.
         train: Training images `[M, H, W, C]` that `neighbours` points into.
         train_names: Their names, M of them.
-        fakes: Generated images `[N, H, W, C]`.
-        reals: Reference images, the same size as the fakes' set.
+        fakes: All generated images `[N, H, W, C]`, which `neighbours` speaks of.
+        reals: The reference images, as many as were compared.
         provenance: JSON-ready: paths, counts, seeds, hashes, versions.
         warnings: Sentences a reader must see.
     """

@@ -16,7 +16,7 @@ FINAL_ALPHA = 0.5
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
 class ResidualBlock(keras.layers.Layer):
-    """Two convolutions and a 1x1 skip, both at half the size, mixed by `alpha`.
+    """One or two convolutions and a 1x1 skip, both at half the size, mixed by `alpha`.
 
     `y = ((1 - alpha) · main(x) + alpha · skip(x)) / sqrt((1 - alpha)² + alpha²)`.
     Alpha 0.5 is SG2's `(main + skip) / √2`; alpha 0 is the plain convolution path. The
@@ -24,6 +24,8 @@ class ResidualBlock(keras.layers.Layer):
 
     Args:
         filters: Channels of the output.
+        convolutions: 3x3 convolutions in the main path: 2 in the paper; 1 keeps only the
+            downsampling one.
 
     Call arguments:
         x: Feature maps `[N, H, W, C]`.
@@ -35,24 +37,32 @@ class ResidualBlock(keras.layers.Layer):
     Output shape:
         `[N, H/2, W/2, filters]`.
 
+    Raises:
+        ValueError: `convolutions` is neither 1 nor 2.
+
     Example:
 
     >>> ResidualBlock(16)(keras.ops.ones((2, 8, 8, 4)), alpha=0.5).shape
     (2, 4, 4, 16)
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters, convolutions=2, **kwargs):
         super().__init__(**kwargs)
+        if convolutions not in (1, 2):
+            raise ValueError("Argument `convolutions` must be 1 or 2. "
+                             f"Received: convolutions={convolutions}")
         self.filters = filters
+        self.convolutions = convolutions
 
     def build(self, x_shape):
         policy = self.dtype_policy
-        self.conv_0 = EqualizedConv2D(x_shape[-1], activation="leaky_relu", dtype=policy)
+        if self.convolutions == 2:
+            self.conv_0 = EqualizedConv2D(x_shape[-1], activation="leaky_relu", dtype=policy)
+            self.conv_0.build(x_shape)
         self.conv_1 = EqualizedConv2D(self.filters, downsample=True, activation="leaky_relu",
                                       dtype=policy)
         self.skip = EqualizedConv2D(self.filters, kernel_size=1, downsample=True, use_bias=False,
                                     dtype=policy)
-        self.conv_0.build(x_shape)
         self.conv_1.build(x_shape)
         self.skip.build(x_shape)
 
@@ -61,14 +71,16 @@ class ResidualBlock(keras.layers.Layer):
         main_weight, skip_weight = (
             ops.cast(weight * ops.rsqrt(ops.square(1 - alpha) + ops.square(alpha)), x.dtype)
             for weight in (1 - alpha, alpha))
-        return main_weight * self.conv_1(self.conv_0(x)) + skip_weight * self.skip(x)
+        main = self.conv_0(x) if self.convolutions == 2 else x
+        return main_weight * self.conv_1(main) + skip_weight * self.skip(x)
 
     def compute_output_shape(self, x_shape):
         batch, height, width, _ = x_shape
         return (batch, height // 2, width // 2, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters}
+        return {**super().get_config(), "filters": self.filters,
+                "convolutions": self.convolutions}
 
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
@@ -85,6 +97,7 @@ class Discriminator(keras.Model):
             the last block.
         channels: Channels of the image.
         group_size: Images in a group of the minibatch stddev.
+        convolutions: In each block: 2 in the paper, or 1.
 
     Input shape:
         `[N, H, W, channels]`, values in `[-1, 1]`.
@@ -105,7 +118,8 @@ class Discriminator(keras.Model):
         arXiv:1912.04958.
     """
 
-    def __init__(self, filters, final_resolution=4, channels=1, group_size=4, **kwargs):
+    def __init__(self, filters, final_resolution=4, channels=1, group_size=4, convolutions=2,
+                 **kwargs):
         super().__init__(**kwargs)
         if not filters:
             raise ValueError("Argument `filters` must name at least one block. "
@@ -114,11 +128,12 @@ class Discriminator(keras.Model):
         self.final_resolution = final_resolution
         self.channels = channels
         self.group_size = group_size
+        self.convolutions = convolutions
         options = dict(dtype=self.dtype_policy)
         last = self.filters[-1]
         self.from_image = EqualizedConv2D(self.filters[0], 1, activation="leaky_relu",
                                           name="from_image", **options)
-        self.blocks = [ResidualBlock(width, name=f"block_{index}", **options)
+        self.blocks = [ResidualBlock(width, convolutions, name=f"block_{index}", **options)
                        for index, width in enumerate([*self.filters[1:], last])]
         self.stddev = MinibatchStddev(group_size, **options)
         self.conv = EqualizedConv2D(last, activation="leaky_relu", name="conv", **options)
@@ -146,15 +161,18 @@ class Discriminator(keras.Model):
         self.hidden.build((None, side * side * self.filters[-1]))
         self.score.build((None, self.filters[-1]))
 
-    def call(self, image):
+    def features(self, image):
+        """The hidden layer before the score, `[N, filters[-1]]`."""
         x = self.from_image(image)
         for block in self.blocks:
             x = block(x, alpha=self.alpha)
         x = self.conv(self.stddev(x))
         for _ in range(self._halvings):
             x = downsample(x)
-        x = ops.reshape(x, (-1, self.hidden.kernel.shape[0]))
-        return ops.cast(self.score(self.hidden(x)), "float32")
+        return self.hidden(ops.reshape(x, (-1, self.hidden.kernel.shape[0])))
+
+    def call(self, image):
+        return ops.cast(self.score(self.features(image)), "float32")
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], 1)
@@ -162,4 +180,4 @@ class Discriminator(keras.Model):
     def get_config(self):
         return {**super().get_config(), "filters": self.filters,
                 "final_resolution": self.final_resolution, "channels": self.channels,
-                "group_size": self.group_size}
+                "group_size": self.group_size, "convolutions": self.convolutions}

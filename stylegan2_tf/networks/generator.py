@@ -24,6 +24,7 @@ class Generator(keras.Model):
         z_dim: Length of z.
         w_dim: Length of w.
         mapping_layers: Dense layers from z to w.
+        convolutions: At each resolution above the first: 2 in the paper, or 1.
 
     Call arguments:
         z: Standard normal latents `[N, z_dim]`.
@@ -48,7 +49,7 @@ class Generator(keras.Model):
     """
 
     def __init__(self, filters, base_resolution=4, channels=1, z_dim=512, w_dim=512,
-                 mapping_layers=8, **kwargs):
+                 mapping_layers=8, convolutions=2, **kwargs):
         super().__init__(**kwargs)
         self.filters = list(filters)
         self.base_resolution = base_resolution
@@ -56,10 +57,11 @@ class Generator(keras.Model):
         self.z_dim = z_dim
         self.w_dim = w_dim
         self.mapping_layers = mapping_layers
+        self.convolutions = convolutions
         self.mapping = MappingNetwork(w_dim, mapping_layers, name="mapping",
                                       dtype=self.dtype_policy)
-        self.synthesis = SynthesisNetwork(filters, base_resolution, channels, name="synthesis",
-                                          dtype=self.dtype_policy)
+        self.synthesis = SynthesisNetwork(filters, base_resolution, channels, convolutions,
+                                          name="synthesis", dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
         # The mean of w over training, moved by the training step, read by `truncate`.
@@ -89,4 +91,5 @@ class Generator(keras.Model):
     def get_config(self):
         return {**super().get_config(), "filters": self.filters,
                 "base_resolution": self.base_resolution, "channels": self.channels,
-                "z_dim": self.z_dim, "w_dim": self.w_dim, "mapping_layers": self.mapping_layers}
+                "z_dim": self.z_dim, "w_dim": self.w_dim, "mapping_layers": self.mapping_layers,
+                "convolutions": self.convolutions}

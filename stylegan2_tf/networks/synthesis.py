@@ -109,14 +109,17 @@ class ToImage(keras.layers.Layer):
 class SynthesisNetwork(keras.layers.Layer):
     """From a learned constant to an image, one resolution after the other (SG2 figure 7, b).
 
-    At each resolution two styled convolutions (one at the first) and one `ToImage`, whose
-    output is added to the upsampled image so far. Layer k takes `ws[:, k]`; a `ToImage`
-    takes the w of the convolution that follows it, so there are `2 · len(filters)` of them.
+    One styled convolution at the first resolution, `convolutions` at each further one, of
+    which the first upsamples; after the last of a resolution a `ToImage`, whose output is
+    added to the upsampled image so far. Layer k takes `ws[:, k]`; a `ToImage` takes the w of
+    the convolution that follows it, so `num_ws = 2 + convolutions · (len(filters) - 1)`.
 
     Args:
         filters: Channels at each resolution, the lowest first.
         base_resolution: Height and width of the learned constant.
         channels: Channels of the image.
+        convolutions: Styled convolutions at each resolution above the first: 2 in the paper;
+            1 keeps only the upsampling one.
 
     Call arguments:
         ws: One intermediate latent per layer, `[N, num_ws, D]`.
@@ -131,7 +134,8 @@ class SynthesisNetwork(keras.layers.Layer):
         unbounded, trained towards `[-1, 1]`.
 
     Raises:
-        ValueError: `filters` is empty, or `noise` has the wrong length.
+        ValueError: `filters` is empty, `convolutions` is neither 1 nor 2, or `noise` has the
+            wrong length.
 
     Example:
 
@@ -139,26 +143,32 @@ class SynthesisNetwork(keras.layers.Layer):
     (2, 8, 8, 1)
     """
 
-    def __init__(self, filters, base_resolution=4, channels=1, **kwargs):
+    def __init__(self, filters, base_resolution=4, channels=1, convolutions=2, **kwargs):
         super().__init__(**kwargs)
         if not filters:
             raise ValueError("Argument `filters` must name at least one resolution. "
                              f"Received: filters={filters}")
+        if convolutions not in (1, 2):
+            raise ValueError("Argument `convolutions` must be 1 or 2. "
+                             f"Received: convolutions={convolutions}")
         self.filters = list(filters)
         self.base_resolution = base_resolution
         self.channels = channels
+        self.convolutions = convolutions
         first, *others = self.filters
         options = dict(dtype=self.dtype_policy)
         self.convs = [StyledConv2D(first, name="conv_0", **options)]
         for level, width in enumerate(others, start=1):
-            self.convs += [StyledConv2D(width, upsample=True, name=f"conv_up_{level}", **options),
-                           StyledConv2D(width, name=f"conv_{level}", **options)]
+            self.convs.append(
+                StyledConv2D(width, upsample=True, name=f"conv_up_{level}", **options))
+            if convolutions == 2:
+                self.convs.append(StyledConv2D(width, name=f"conv_{level}", **options))
         self.to_images = [ToImage(channels, name=f"to_image_{level}", **options)
                           for level in range(len(self.filters))]
 
     @property
     def num_ws(self):
-        return 2 * len(self.filters)
+        return len(self.convs) + 1
 
     @property
     def resolution(self):
@@ -166,8 +176,10 @@ class SynthesisNetwork(keras.layers.Layer):
 
     def noise_shapes(self, batch):
         """The shape `[batch, H, W, 1]` of each styled convolution's noise map, in call order."""
-        sides = [self.base_resolution << (index + 1) // 2 for index in range(len(self.convs))]
-        return [(batch, side, side, 1) for side in sides]
+        levels = range(1, len(self.filters))
+        sides = [self.base_resolution << level for level in levels
+                 for _ in range(self.convolutions)]
+        return [(batch, side, side, 1) for side in (self.base_resolution, *sides)]
 
     def build(self, input_shape):
         batch, _, w_dim = input_shape
@@ -179,8 +191,8 @@ class SynthesisNetwork(keras.layers.Layer):
         for index, conv in enumerate(self.convs):
             conv.build(shape, w_shape)
             shape = conv.compute_output_shape(shape, w_shape)
-            if index % 2 == 0:
-                self.to_images[index // 2].build(shape, w_shape)
+            if index % self.convolutions == 0:
+                self.to_images[index // self.convolutions].build(shape, w_shape)
 
     def call(self, ws, noise=None):
         maps = noise if isinstance(noise, (list, tuple)) else [noise] * len(self.convs)
@@ -192,8 +204,8 @@ class SynthesisNetwork(keras.layers.Layer):
         image = None
         for index, (conv, noise_map) in enumerate(zip(self.convs, maps, strict=True)):
             x = conv(x, ws[:, index], noise=noise_map)
-            if index % 2 == 0:  # the last convolution of its resolution
-                skip = self.to_images[index // 2](x, ws[:, index + 1])
+            if index % self.convolutions == 0:  # the last convolution of its resolution
+                skip = self.to_images[index // self.convolutions](x, ws[:, index + 1])
                 image = skip if image is None else skip + upsample(image)
         return image
 
@@ -202,4 +214,5 @@ class SynthesisNetwork(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters,
-                "base_resolution": self.base_resolution, "channels": self.channels}
+                "base_resolution": self.base_resolution, "channels": self.channels,
+                "convolutions": self.convolutions}

@@ -1,0 +1,69 @@
+"""Put every metric on a ladder of image sets that are ever further from the reference.
+
+    STYLEGAN2_TF_DATA=... python -m benchmarks.ladder
+
+The reference is half of the people in brain_slices. Prints the table that README shows.
+"""
+
+import os
+import sys
+import tempfile
+
+import numpy as np
+from scipy import ndimage
+
+RESOLUTION, IMAGES = 64, 1024
+BLUR = 1.0  # standard deviation in pixels
+
+
+def make_rungs(source, cache):
+    """Reference, and the rungs from near to far: name -> images `[N, H, W, 1]`, uint8."""
+    from stylegan2_tf.data import find_subjects, halves, pack
+
+    def read(folder):
+        return pack(f"{source}/{folder}", cache, resolution=RESOLUTION, channels=1)
+
+    def some(images, chosen=None):
+        chosen = np.arange(len(images)) if chosen is None else chosen
+        return images[np.sort(np.random.default_rng(0).permutation(chosen)[:IMAGES])]
+
+    slices = read("brain_slices")
+    first, second = halves(find_subjects(slices.names))
+    others = some(slices.array, second)
+    blurred = ndimage.gaussian_filter(others, (0, BLUR, BLUR, 0))
+    return some(slices.array, first), {
+        "other people": others,
+        "another mix of ages": some(read("brain_by_age").array),
+        "other people, blurred": blurred,
+        "pixel-art tiles": some(read("tiles32").array),
+    }
+
+
+def main():
+    source = os.environ.get("STYLEGAN2_TF_DATA")
+    if not source:
+        sys.exit("STYLEGAN2_TF_DATA: expected the folder that holds brain_slices/, found nothing")
+    from stylegan2_tf.tf_quiet import import_tensorflow
+
+    import_tensorflow()
+    from stylegan2_tf.metrics.evaluation import make_measures
+    from stylegan2_tf.metrics.extractors import make_extractor
+
+    with tempfile.TemporaryDirectory() as cache:
+        reference, rungs = make_rungs(source, cache)
+    print("| metric | " + " | ".join(rungs) + " |\n|---|" + "---|" * len(rungs))
+    for features in ("random", "pixels"):
+        for measure in make_measures(make_extractor(features), seed=0):
+            if features == "pixels" and measure.extractor is None:
+                continue
+            described = measure.describe(reference)
+            found = [measure.compare(described, measure.describe(images))
+                     for images in rungs.values()]
+            for name, scale in measure.scales().items():
+                of = f" ({features})" if measure.extractor else ""
+                print(f"| {name}{of}, {scale.better} | "
+                      + " | ".join(f"{values[name]:.4g}" for values in found) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

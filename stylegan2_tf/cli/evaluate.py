@@ -1,0 +1,102 @@
+"""`stylegan2-tf evaluate`: numbers, pictures and a privacy check, without any download."""
+
+import tempfile
+from pathlib import Path
+
+from stylegan2_tf.errors import UsageError
+
+
+def add_arguments(parser):
+    parser.add_argument("source", metavar="MODEL_OR_FOLDER",
+                        help="run folder, generator.keras, or folder of generated images")
+    parser.add_argument("real", metavar="REAL_FOLDER", help="images that it was trained on")
+    parser.add_argument("--holdout", metavar="FOLDER",
+                        help="real images of other subjects, which it was not trained on")
+    parser.add_argument("--n", type=int, default=2048,
+                        help="images in each set, at most (default: 2048)")
+    parser.add_argument("--seed", type=int, default=0, help="decides latents, the images taken, "
+                        "patches and projections (default: 0)")
+    parser.add_argument("--out", default="report", help="folder of the report (default: report)")
+    parser.add_argument("--features", default="random", metavar="EXTRACTOR",
+                        help="pixels, random, discriminator, a model PATH.keras, or inception "
+                        "(default: random)")
+    parser.add_argument("--inception-weights", metavar="FILE",
+                        help="weights for --features inception, a local file")
+    parser.add_argument("--subject-pattern", metavar="REGEX", help="regular expression whose "
+                        "group is the subject in a file name; not given: OASIS, ADNI, BIDS, IXI")
+    parser.add_argument("--truncation-psi", type=float, default=1.0,
+                        help="truncation of a generator's images (default: 1, none)")
+    parser.add_argument("--resolution", type=int, help="side to bring the images of two folders "
+                        "to; not given: the most frequent size [pixels]")
+    parser.add_argument("--channels", type=int, choices=(1, 3, 4), help="channels to bring them "
+                        "to; not given: 1 for grey, 3 for colour")
+
+
+def run(arguments):
+    """Evaluate and write the report. Returns the exit code."""
+    from stylegan2_tf.metrics.report import table, write_report
+    from stylegan2_tf.metrics.sources import find_generator
+
+    if arguments.n < 2:
+        raise UsageError(f"--n: expected at least 2, found {arguments.n}")
+    _check_report_folder(arguments)
+    model_file = find_generator(arguments.source)
+    if model_file is not None or arguments.features != "pixels":
+        from stylegan2_tf.tf_quiet import import_tensorflow
+        import_tensorflow()
+    with tempfile.TemporaryDirectory(prefix="stylegan2-tf-") as cache:
+        evaluation = _evaluate(arguments, model_file, cache)
+        for line in table(evaluation):
+            print(line)
+        for path in write_report(evaluation, Path(arguments.out)):
+            print(f"written {path}")
+    return 0
+
+
+def _evaluate(arguments, model_file, cache):
+    from stylegan2_tf.data import check_disjoint
+    from stylegan2_tf.metrics.evaluation import evaluate
+    from stylegan2_tf.metrics.extractors import make_extractor
+    from stylegan2_tf.metrics.sources import check_form, draw_images, find_form, read_images
+
+    discriminator = model_file and model_file.with_name("discriminator.keras")
+    extractor = make_extractor(arguments.features, discriminator=discriminator,
+                               inception_weights=arguments.inception_weights)
+    if model_file is None:
+        form = find_form(arguments.source, arguments.resolution, arguments.channels)
+        check_form(form)
+        fakes = read_images(arguments.source, cache, form)
+    else:
+        _refuse_form(arguments)
+        fakes, form = draw_images(arguments.source, arguments.n, arguments.seed,
+                                  arguments.truncation_psi)
+        check_form(form)
+    train = read_images(arguments.real, cache, form)
+    holdout = arguments.holdout and read_images(arguments.holdout, cache, form)
+    if holdout and not check_disjoint(train.names, holdout.names, arguments.subject_pattern):
+        print("note: the file names do not tell whether --holdout shows other subjects")
+    return evaluate(fakes, train, holdout, extractor=extractor, n=arguments.n,
+                    seed=arguments.seed, subject_pattern=arguments.subject_pattern, progress=True)
+
+
+def _refuse_form(arguments):
+    """A generator has its own size: a flag that would do nothing is refused."""
+    for name in ("resolution", "channels"):
+        if getattr(arguments, name) is not None:
+            raise UsageError(f"--{name}: expected with two folders only, found with a model, whose "
+                             f"images have their own; leave it out")
+
+
+def _check_report_folder(arguments):
+    """Refuse a report folder that holds or lies inside the images, or that can't be written."""
+    out = Path(arguments.out).resolve()
+    for name in ("real", "holdout", "source"):
+        folder = getattr(arguments, name)
+        if folder and Path(folder).resolve() == out:
+            raise UsageError(f"--out: expected a folder for the report, found {folder}, which "
+                             "holds images; give another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {arguments.out}: expected a folder that can be written, found: "
+                         f"{error.strerror}") from error

@@ -1,0 +1,44 @@
+"""Which images a run trains on, and which people it holds out."""
+
+import numpy as np
+
+from stylegan2_tf.data.subjects import split_by_subject, subject_scheme
+
+
+def divide(packed, *, holdout=0.0, seed=0, subject_pattern=None, max_images=None):
+    """Part images into those to train on and those of people held out.
+
+    Args:
+        packed: `PackedImages`.
+        holdout: Share of the subjects to hold out; 0 for none.
+        seed: Decides who is held out.
+        subject_pattern: Regular expression for the subject in a file name; None tries the
+            built-in patterns. Where no subject is known, single images are held out.
+        max_images: Train on at most so many, evenly spread over the sorted names.
+
+    Returns:
+        (`PackedImages` to train on, `PackedImages` held out or None, lines for the user).
+
+    Raises:
+        UsageError: `subject_pattern` does not fit the names.
+        DataError: There are not two subjects to part.
+    """
+    kept, held, lines = np.arange(len(packed)), None, []
+    if holdout:
+        kept, held = split_by_subject(packed.names, holdout, seed=seed, pattern=subject_pattern)
+        scheme, subjects = subject_scheme(packed.names, subject_pattern)
+        lines.append(_describe(scheme, subjects, kept, held))
+    if max_images is not None and max_images < len(kept):
+        kept = kept[np.arange(max_images) * len(kept) // max_images]
+        lines.append(f"--max-images: {max_images:,} of {len(packed):,} images are trained on")
+    train = packed if len(kept) == len(packed) else packed.part(kept)
+    return train, None if held is None else packed.part(held), lines
+
+
+def _describe(scheme, subjects, kept, held):
+    if subjects is None:
+        return (f"held out       {len(held):,} of {len(kept) + len(held):,} images one by one: the "
+                "file names tell no subjects (--subject-pattern)")
+    people = [len({subjects[index] for index in part}) for part in (held, kept)]
+    return (f"held out       {people[0]:,} of {sum(people):,} subjects, {len(held):,} images; "
+            f"subjects by {scheme}")

@@ -1,0 +1,122 @@
+"""What an evaluation compares: images drawn from a trained generator, or read from a folder.
+
+Shapes: `N` images, `H W` height and width in pixels, `C` channels.
+"""
+
+import collections
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from stylegan2_tf.data import find_images, pack
+from stylegan2_tf.data.decode import UnreadableImage, opened
+from stylegan2_tf.errors import UsageError
+from stylegan2_tf.files import sha256
+
+SMALLEST, LARGEST = 16, 1024  # sides that the measures are made for
+LOOKED_AT = 64  # files whose size decides that of the comparison
+DRAWN_AT_ONCE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One side of a comparison.
+
+    Attributes:
+        images: `[N, H, W, C]`, uint8 or uint16.
+        names: Of each image; empty for a generator's.
+        about: Where they come from, ready for JSON.
+    """
+
+    images: np.ndarray
+    names: tuple
+    about: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How images of all sides are brought to one shape: resolution (H, W), channels, fit."""
+
+    resolution: tuple
+    channels: int
+    fit: str
+
+
+def find_generator(path):
+    """The `generator.keras` that `path` means, or None if it is a folder of images."""
+    path = Path(path)
+    if path.suffix == ".keras":
+        return path
+    for candidate in (path / "generator.keras", path / "Model" / "generator.keras"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def draw_images(path, n, seed=0, truncation_psi=1.0):
+    """Draw `n` images from the generator at `path`, as whole grey values like real ones.
+
+    Returns:
+        A `Source`, and the `Form` that its training gave to the real images.
+
+    Raises:
+        DataError: There is no generator, or it is damaged.
+    """
+    from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
+
+    loaded = load(path)
+    latents = make_latents(n, loaded.z_dim, seed)
+    images = np.concatenate([
+        to_uint8(draw(loaded.generator, latents[start:start + DRAWN_AT_ONCE], truncation_psi))
+        for start in range(0, n, DRAWN_AT_ONCE)])
+    model_file = find_generator(path)
+    about = {"generator": str(model_file), "sha256": sha256(model_file), "seed": seed,
+             "truncation_psi": truncation_psi, "images": n}
+    return Source(images, (), about), Form(images.shape[1:3], loaded.channels, _fit(model_file))
+
+
+def read_images(folder, cache, form, max_images=None):
+    """All images below `folder` in one form, packed below `cache`.
+
+    Raises:
+        UsageError, DataError: There is no image, or more than 1 % can't be read.
+    """
+    packed = pack(folder, cache, resolution=form.resolution, channels=form.channels,
+                  fit=form.fit, max_images=max_images)
+    about = {"folder": str(folder), "fingerprint": packed.fingerprint, "images": len(packed),
+             "notices": list(packed.notices)}
+    return Source(packed.array, packed.names, about)
+
+
+def find_form(folder, resolution=None, channels=None, fit="pad"):
+    """The form that most images below `folder` have already; `resolution` and `channels` win."""
+    sizes, modes = collections.Counter(), collections.Counter()
+    paths = find_images(folder)
+    for path in paths[::max(len(paths) // LOOKED_AT, 1)]:
+        try:
+            with opened(path) as image:
+                sizes[image.height, image.width] += 1
+                modes["grey" if image.mode[0] in "1LIF" else "colour"] += 1
+        except UnreadableImage:
+            continue  # packing reports it
+    size = (resolution, resolution) if resolution else max(sizes, key=sizes.get, default=(64, 64))
+    return Form(size, channels or (3 if modes["colour"] > modes["grey"] else 1), fit)
+
+
+def check_form(form):
+    """Refuse sides that no measure is made for. Raises `UsageError`."""
+    if min(form.resolution) < SMALLEST or max(form.resolution) > LARGEST:
+        height, width = form.resolution
+        raise UsageError(f"--resolution: expected sides of {SMALLEST} to {LARGEST} pixels, found "
+                         f"{height}x{width}; give --resolution to bring the images to another")
+
+
+def _fit(model_file):
+    """How the run that made `model_file` fitted its images; 'pad' where nothing says so."""
+    try:
+        config = json.loads((model_file.parent / "manifest.json").read_text("utf-8"))["config"]
+        return config["fit"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "pad"

@@ -1,0 +1,90 @@
+"""Where the images of an evaluation come from."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylegan2_tf import artifacts
+from stylegan2_tf.errors import DataError, UsageError
+from stylegan2_tf.metrics import sources
+from stylegan2_tf.metrics.sources import Form
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    def make(name, *sizes, mode="L"):
+        folder = tmp_path / name
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        for index, (height, width) in enumerate(sizes):
+            shape = (height, width) if mode == "L" else (height, width, 3)
+            Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{index}.png")
+        return folder
+    return make
+
+
+@pytest.fixture
+def run(tmp_path, tiny_config):
+    """A run folder with the models of an untrained generator."""
+    from stylegan2_tf.trainer import make_networks
+
+    config = tiny_config(fit="crop")
+    _, average, discriminator = make_networks(config)
+    artifacts.save_models(tmp_path / "run" / "Model", average, discriminator,
+                          config=config.to_json())
+    return tmp_path / "run"
+
+
+def test_the_most_frequent_size_decides(make_folder):
+    folder = make_folder("mixed", (20, 24), (32, 32), (20, 24))
+    assert sources.find_form(folder) == Form((20, 24), 1, "pad")
+    assert sources.find_form(folder, resolution=16, channels=3) == Form((16, 16), 3, "pad")
+
+
+def test_colour_is_seen(make_folder):
+    assert sources.find_form(make_folder("colour", (16, 16), mode="RGB")).channels == 3
+
+
+def test_files_that_are_no_images_do_not_decide(make_folder):
+    folder = make_folder("broken", (20, 20))
+    (folder / "00.png").write_bytes(b"no image")
+    assert sources.find_form(folder).resolution == (20, 20)
+
+
+@pytest.mark.parametrize("resolution", [(8, 64), (64, 15), (1025, 1024)])
+def test_sides_that_no_measure_is_made_for_are_refused(resolution):
+    with pytest.raises(UsageError, match="--resolution: expected sides of 16 to 1024"):
+        sources.check_form(Form(resolution, 1, "pad"))
+
+
+def test_reading_brings_all_images_to_the_form(make_folder, tmp_path):
+    folder = make_folder("mixed", (20, 24), (32, 32))
+    source = sources.read_images(folder, tmp_path / "cache", Form((16, 20), 1, "pad"))
+    assert source.images.shape == (2, 16, 20, 1) and source.names == ("0.png", "1.png")
+    assert source.about["images"] == 2 and len(source.about["fingerprint"]) == 64
+
+
+@pytest.mark.parametrize("inside", ["", "Model", "Model/generator.keras"])
+def test_a_generator_is_found_in_its_run(run, inside):
+    found = sources.find_generator(run / inside)
+    assert found == run / "Model" / "generator.keras"
+
+
+def test_a_folder_of_images_is_no_generator(make_folder):
+    assert sources.find_generator(make_folder("images", (16, 16))) is None
+
+
+def test_drawing_is_decided_by_the_seed_and_takes_the_form_of_the_training(run):
+    first, form = sources.draw_images(run, 5, seed=3)
+    again, _ = sources.draw_images(run, 7, seed=3)
+    other, _ = sources.draw_images(run, 5, seed=4)
+    assert form == Form((16, 16), 1, "crop")
+    assert first.images.shape == (5, 16, 16, 1) and first.images.dtype == np.uint8
+    assert np.abs(first.images.astype(int) - again.images[:5]).max() <= 1
+    assert (first.images != other.images).any()
+    assert first.about["sha256"] and first.about["images"] == 5
+
+
+def test_a_missing_generator_is_one_clear_line(tmp_path):
+    with pytest.raises(DataError, match="nothing there"):
+        sources.draw_images(tmp_path / "absent.keras", 2)
