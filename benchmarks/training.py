@@ -18,30 +18,12 @@ SWEEPS = {
     "loss": ("loss", ("cross-entropy", "wgan-gp")),
 }
 BASE = dict(data_dir="-", output_dir="-", g_input_res=4, g_init_filters=64, d_final_res=4,
-            d_input_filters=16, fade_in_base=80.0, resolution=32, batch=32)
+            d_input_filters=16, fade_in_base=80.0, resolution=32, batch=32, augment="none")
 JUDGED = 512  # images on each side of a distance
 
 
-def sliced_wasserstein(images, others, projections=128, seed=0):
-    """Mean 1-D Wasserstein distance of projected 7x7 patches, times 1000 (PG section 5).
-
-    Patches `[N * 64, 49]` are taken at the same places of both sets, normalised by the mean and
-    standard deviation of `others`.
-    """
-    rng = np.random.default_rng(seed)
-    corners = rng.integers(0, images.shape[1] - 6, (64, 2))
-    first, second = (np.concatenate([array[:, row:row + 7, column:column + 7].reshape(-1, 49)
-                                     for row, column in corners]) for array in (images, others))
-    directions = rng.standard_normal((49, projections))
-    directions /= np.linalg.norm(directions, axis=0)
-    mean, deviation = second.mean(axis=0), second.std()
-    first, second = (np.sort((array - mean) / deviation @ directions, axis=0)
-                     for array in (first, second))
-    return 1000 * np.abs(first - second).mean()
-
-
 def train(config, packed, kimg):
-    """Train `config` for `kimg` and return (seconds, generated images `[N, H, W]`)."""
+    """Train `config` for `kimg` and return (seconds, generated images `[N, H, W, 1]`)."""
     from stylegan2_tf.data import batches
     from stylegan2_tf.latent.sampling import draw, make_latents
     from stylegan2_tf.step import TrainStep
@@ -53,7 +35,7 @@ def train(config, packed, kimg):
     for nimg in range(0, int(1000 * kimg), config.batch):
         step(next(stream), nimg, config.alpha(nimg / len(packed)))
     fakes = draw(step.generator_ema, make_latents(JUDGED, config.latent, seed=1))
-    return time.perf_counter() - started, fakes[..., 0]
+    return time.perf_counter() - started, fakes
 
 
 def main():
@@ -70,19 +52,22 @@ def main():
     import_tensorflow()
     from stylegan2_tf.config import make_config
     from stylegan2_tf.data import pack
+    from stylegan2_tf.metrics.sliced import SlicedWasserstein
 
     name, values = SWEEPS[arguments.sweep]
     with tempfile.TemporaryDirectory() as cache:
         packed = pack(f"{source}/brain_slices", cache, resolution=32, channels=1)
         chosen = np.random.default_rng(5).permutation(len(packed))[:2 * JUDGED]
-        reals = packed.array[chosen][..., 0] / 127.5 - 1
-        floor = sliced_wasserstein(reals[:JUDGED], reals[JUDGED:])
+        measure = SlicedWasserstein()
+        others, reals = (measure.describe(packed.array[half])
+                         for half in (chosen[:JUDGED], chosen[JUDGED:]))
+        floor = measure.compare(reals, others)["swd"]
         print(json.dumps({"floor": round(floor, 1)}), flush=True)
         for seed in range(arguments.seeds):
             for value in values:
                 config = make_config({**BASE, name: value, "seed": seed})
                 seconds, fakes = train(config, packed, arguments.kimg)
-                distance = sliced_wasserstein(fakes, reals[JUDGED:])
+                distance = measure.compare(reals, measure.describe(fakes))["swd"]
                 print(json.dumps({name: value, "seed": seed, "kimg": arguments.kimg,
                                   "swd": round(distance, 1), "seconds": round(seconds)}),
                       flush=True)

@@ -230,12 +230,11 @@ def test_strings_are_text_on_the_page(written):
 def test_privacy_in_plain_sentences():
     evaluation = make(200, neighbours={"pixels": neighbours(200, suspicious=20)})
     words = "\n".join(Reader(page.page(evaluation, {})).words)
-    assert "20 of 200 generated images are closer to a training image than the threshold" in words
-    assert "About 2 of them" in words and "report.json lists all 20" in words
-    assert "rests on one image" not in words
+    assert "20 of 200 generated images are closer to a training image than 99 % of" in words
+    assert "(expected by chance: 2)" in words and "report.json lists all 20" in words
     few = dataclasses.replace(neighbours(3), calibration=np.ones(50))
     words = "\n".join(Reader(page.page(make(neighbours={"pixels": few}), {})).words)
-    assert "With 50 images to calibrate it, fewer than 100" in words
+    assert "rests on 50 real images only" in words
 
 
 @pytest.mark.parametrize("value, text", [
@@ -323,12 +322,13 @@ def test_only_finite_values_are_marked(value, interval, lines):
 
 def test_the_table_is_aligned_and_warns():
     lines = report.table(make())
-    assert lines[0].split("  ")[0] == "measure" and len(lines) == len(VALUES) + 2
+    assert lines[0].split("  ")[0] == "measure" and len(lines) == len(VALUES) + 4
     starts = [lines[0].index(word) for word in ("generated", "floor", "better", "note")]
-    for line, (name, value) in zip(lines[1:-1], VALUES.items(), strict=True):
+    for line, (name, value) in zip(lines[1:-3], VALUES.items(), strict=True):
         cells = [line[a:b].strip() for a, b in zip([0, *starts], [*starts, None], strict=True)]
         assert cells[0] == name + (f" ({value.unit})" if value.unit else "")
         assert cells[3:] == [value.better, value.note]
     assert "6 [5, 7.5]" in lines[1] and "2 [1.5, 2.5]" in lines[1] and "n/a" in lines[3]
-    assert lines[-1] == "warning: few images"
+    assert lines[-3] == "warning: few images"
+    assert all(line.startswith("privacy: ") for line in lines[-2:])
     assert not any(line != line.rstrip() for line in lines)

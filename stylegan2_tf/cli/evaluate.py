@@ -54,7 +54,6 @@ def run(arguments):
 
 
 def _evaluate(arguments, model_file, cache):
-    from stylegan2_tf.data import check_disjoint
     from stylegan2_tf.metrics.evaluation import evaluate
     from stylegan2_tf.metrics.extractors import make_extractor
     from stylegan2_tf.metrics.sources import check_form, draw_images, find_form, read_images
@@ -71,12 +70,29 @@ def _evaluate(arguments, model_file, cache):
         fakes, form = draw_images(arguments.source, arguments.n, arguments.seed,
                                   arguments.truncation_psi)
         check_form(form)
-    train = read_images(arguments.real, cache, form)
-    holdout = arguments.holdout and read_images(arguments.holdout, cache, form)
-    if holdout and not check_disjoint(train.names, holdout.names, arguments.subject_pattern):
-        print("note: the file names do not tell whether --holdout shows other subjects")
+    train, holdout = _read_real(arguments, model_file, cache, form)
     return evaluate(fakes, train, holdout, extractor=extractor, n=arguments.n,
                     seed=arguments.seed, subject_pattern=arguments.subject_pattern, progress=True)
+
+
+def _read_real(arguments, model_file, cache, form):
+    """Training images, and hold-out images if the user or the run has any."""
+    from stylegan2_tf.data import check_disjoint
+    from stylegan2_tf.metrics.sources import read_as_trained, read_images, read_manifest
+
+    if arguments.holdout is None and model_file is not None:
+        train, holdout, lines = read_as_trained(arguments.real, cache, form,
+                                                read_manifest(model_file))
+        for line in lines:
+            print(line)
+        return train, holdout
+    train = read_images(arguments.real, cache, form)
+    if arguments.holdout is None:
+        return train, None
+    holdout = read_images(arguments.holdout, cache, form)
+    if not check_disjoint(train.names, holdout.names, arguments.subject_pattern):
+        print("note: the file names do not tell whether --holdout shows other subjects")
+    return train, holdout
 
 
 def _refuse_form(arguments):

@@ -19,7 +19,7 @@ from stylegan2_tf.errors import UsageError
 from stylegan2_tf.metrics.feature_space import FeatureSpace
 from stylegan2_tf.metrics.histogram import IntensityHistogram
 from stylegan2_tf.metrics.intervals import half_sample_intervals
-from stylegan2_tf.metrics.memorisation import memorisation, summary_lines
+from stylegan2_tf.metrics.memorisation import memorisation
 from stylegan2_tf.metrics.results import Curve, Evaluation, Value
 from stylegan2_tf.metrics.sliced import SlicedWasserstein
 from stylegan2_tf.metrics.spectrum import PowerSpectrum
@@ -62,9 +62,8 @@ def evaluate(fakes, train, holdout=None, *, extractor, n=2048, seed=0, subject_p
         fakes.images, train.images, holdout=holdout and holdout.images,
         train_groups=find_subjects(train.names, subject_pattern), extractor=extractor, seed=seed,
         progress=progress)
-    warnings = [*sets.warnings, *(line for found in near.values() for line in summary_lines(found))]
     return Evaluation(values, curves, near, train.images, train.names, fakes.images,
-                      sets.images[0], _provenance(sets, extractor, n, seed), tuple(warnings))
+                      sets.images[0], _provenance(sets, extractor, n, seed), tuple(sets.warnings))
 
 
 def make_measures(extractor, seed=0):

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from stylegan2_tf.data import printable
+from stylegan2_tf.metrics.memorisation import summary_lines
 
 SHOWN = 16  # suspicious images that are shown
 CLOSEST = 8  # where none is suspicious
@@ -201,7 +202,7 @@ def _privacy(evaluation):
         return ""
     parts = ["<h2>Privacy: does the generator copy training images?</h2>"]
     for found in evaluation.neighbours.values():
-        parts += map(_paragraph, _privacy_sentences(found))
+        parts += [_paragraph(f"{line[0].upper()}{line[1:]}.") for line in summary_lines(found)]
         rows = [(int(fake), train_name(evaluation, found.nearest[fake]),
                  number(found.distance[fake])) for fake in found.suspicious[:SHOWN]]
         if rows:
@@ -213,19 +214,6 @@ def _privacy(evaluation):
         "Look at the pairs below before you share images or the model: a small distance can be "
         "ordinary anatomy, and a copy that was moved or changed can escape any distance."))
     return "\n".join(parts)
-
-
-def _privacy_sentences(found):
-    """What one distance found, in plain words."""
-    fakes, known = len(found.distance), len(found.calibration)
-    yield (f"By {found.distance_name}, {len(found.suspicious):,} of {fakes:,} generated images are "
-           f"closer to a training image than the threshold {number(found.threshold)}. About "
-           f"{number(QUANTILE * fakes)} of them would be if all were new: the threshold is "
-           f"the 1 % quantile of the distances of {known:,} {found.calibrated_by} to the "
-           "training images.")
-    if known * QUANTILE < 1:
-        yield (f"With {known:,} images to calibrate it, fewer than {1 / QUANTILE:.0f}, the "
-               "threshold is about the smallest of their distances and rests on one image.")
 
 
 def _how(values):

@@ -8,6 +8,7 @@ import numpy as np
 
 from stylegan2_tf import files
 from stylegan2_tf.data import printable
+from stylegan2_tf.metrics.memorisation import summary_lines
 from stylegan2_tf.metrics.page import QUANTILE, page, train_name, with_interval, with_unit
 
 FORMAT = 1  # of report.json: raise it when a key changes its meaning
@@ -123,7 +124,8 @@ def table(evaluation):
         evaluation: `results.Evaluation`.
 
     Returns:
-        List of lines: a head, one line a value, and one line a warning.
+        List of lines: a head, one line a value, the warnings, and what the search for copies
+        found.
     """
     rows = [("measure", "generated [95 %]", "floor [95 %]", "better", "note")]
     rows += [(with_unit(name, value.unit),
@@ -133,4 +135,6 @@ def table(evaluation):
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return lines + [f"warning: {printable(warning)}" for warning in evaluation.warnings]
+    privacy = [line for found in evaluation.neighbours.values() for line in summary_lines(found)]
+    return [*lines, *(f"warning: {printable(warning)}" for warning in evaluation.warnings),
+            *(f"privacy: {printable(line)}" for line in dict.fromkeys(privacy))]

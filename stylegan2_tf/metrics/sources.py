@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stylegan2_tf.data import find_images, pack
+from stylegan2_tf.data import divide, find_images, pack
 from stylegan2_tf.data.decode import UnreadableImage, opened
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.files import sha256
@@ -72,19 +72,59 @@ def draw_images(path, n, seed=0, truncation_psi=1.0):
         to_uint8(draw(loaded.generator, latents[start:start + DRAWN_AT_ONCE], truncation_psi))
         for start in range(0, n, DRAWN_AT_ONCE)])
     model_file = find_generator(path)
+    fit = read_manifest(model_file).get("config", {}).get("fit", "pad")
     about = {"generator": str(model_file), "sha256": sha256(model_file), "seed": seed,
              "truncation_psi": truncation_psi, "images": n}
-    return Source(images, (), about), Form(images.shape[1:3], loaded.channels, _fit(model_file))
+    return Source(images, (), about), Form(images.shape[1:3], loaded.channels, fit)
 
 
-def read_images(folder, cache, form, max_images=None):
+def read_images(folder, cache, form):
     """All images below `folder` in one form, packed below `cache`.
 
     Raises:
         UsageError, DataError: There is no image, or more than 1 % can't be read.
     """
-    packed = pack(folder, cache, resolution=form.resolution, channels=form.channels,
-                  fit=form.fit, max_images=max_images)
+    return _source(folder, _pack(folder, cache, form))
+
+
+def read_as_trained(folder, cache, form, manifest):
+    """The images that a run was trained on, and those that it held out.
+
+    Args:
+        folder: The data folder of the run.
+        cache, form: See `read_images`.
+        manifest: What `read_manifest` gave.
+
+    Returns:
+        (`Source` of the training images, `Source` of those held out or None, lines for the
+        user). Where `folder` holds other images, all of them are taken, and a line says so.
+    """
+    packed = _pack(folder, cache, form)
+    config = manifest.get("config", {})
+    chosen = {name: config[name] for name in ("holdout", "seed", "subject_pattern", "max_images")
+              if name in config}
+    train, held, lines = divide(packed, **chosen)
+    if manifest.get("images") != train.fingerprint:
+        return _source(folder, packed), None, [
+            f"note: {folder} is not what this generator was trained on, or has changed since: "
+            "all its images are taken"]
+    return _source(folder, train), held and _source(folder, held), lines
+
+
+def read_manifest(model_file):
+    """What the manifest beside a model says about its run; empty where there is none."""
+    try:
+        manifest = json.loads((model_file.parent / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _pack(folder, cache, form):
+    return pack(folder, cache, resolution=form.resolution, channels=form.channels, fit=form.fit)
+
+
+def _source(folder, packed):
     about = {"folder": str(folder), "fingerprint": packed.fingerprint, "images": len(packed),
              "notices": list(packed.notices)}
     return Source(packed.array, packed.names, about)
@@ -111,12 +151,3 @@ def check_form(form):
         height, width = form.resolution
         raise UsageError(f"--resolution: expected sides of {SMALLEST} to {LARGEST} pixels, found "
                          f"{height}x{width}; give --resolution to bring the images to another")
-
-
-def _fit(model_file):
-    """How the run that made `model_file` fitted its images; 'pad' where nothing says so."""
-    try:
-        config = json.loads((model_file.parent / "manifest.json").read_text("utf-8"))["config"]
-        return config["fit"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "pad"
