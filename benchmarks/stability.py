@@ -70,7 +70,7 @@ def train(data, folder, minutes, arguments):
     """Train until the run has taken `minutes` of its own time. Returns whether it got there."""
     command = [sys.executable, str(ROOT / "run.py"), data, str(folder), *arguments, *COMMON]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".txt"), "a") as stream:
+    with open(printed_by(folder), "a") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT)
     try:
         while process.poll() is None and seconds_of(folder) < 60 * minutes:
@@ -80,6 +80,11 @@ def train(data, folder, minutes, arguments):
             process.send_signal(signal.SIGTERM)
         process.wait()
     return seconds_of(folder) >= 60 * minutes
+
+
+def printed_by(folder):
+    """File of what the run prints."""
+    return folder.with_name(f"{folder.name}.txt")
 
 
 def seconds_of(folder):
@@ -167,7 +172,7 @@ def main():
             continue
         folder = out / group / name.replace(", ", "_").replace(" ", "-")
         if not train(data, folder, minutes, flags):
-            print(f"{name}: stopped early, see {folder.with_suffix('.txt')}", flush=True)
+            print(f"{name}: stopped early, see {printed_by(folder)}", flush=True)
             continue
         results[name] = {"cell": name, "group": group, **judge(data, folder, out / "cache")}
         files.write_json(results_file, results)

@@ -111,7 +111,8 @@ class TrainConfig(Fields):
     @property
     def best_by(self):
         """The metric that chooses `Model/best`, or None."""
-        return self.best_metric or next(iter(self.metric_names), None)
+        ranked = (name for name in self.metric_names if METRICS[name] is not None)
+        return self.best_metric or next(ranked, None)
 
     def metrics_interval(self, num_images):
         """Epochs between two measurements, for a data set of `num_images`."""

@@ -36,12 +36,7 @@ class Examiner:
             self._monitor = Monitor(config.metric_names, (holdout or images).array)
         count = max(WATCHED, self._monitor.count if self._monitor else 0)
         self._latents = make_latents(count, config.latent, config.seed)
-        self._norms = []
-        self.watchdog = Watchdog(self._sets["real"])
-
-    def note(self, norm):
-        """Remember the gradient norm of some steps, for the next check."""
-        self._norms.append(norm)
+        self.watchdog = Watchdog(self._sets["real"], config.loss)
 
     def examine(self, nimg):
         """Measure now. `watchdog.alarms` tells what is wrong.
@@ -54,7 +49,7 @@ class Examiner:
         values = self._monitor.measure(fakes[:self._monitor.count]) if self._monitor else {}
         sets = {**self._sets, "fake": fakes[:WATCHED]}
         scores = {name: self._score(images) for name, images in sets.items()}
-        values |= self.watchdog.check(sets["fake"], scores, np.array(self._norms), nimg)
+        values |= self.watchdog.check(sets["fake"], scores, nimg)
         return {**values, "eval/seconds": time.perf_counter() - started}
 
     def _score(self, images, batch=32):

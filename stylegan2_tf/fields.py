@@ -7,11 +7,12 @@ from stylegan2_tf.presets import PRESETS
 
 GROUP_SIZE = 4  # images in a minibatch-stddev group
 
-# What can be measured during training, and whether more of it is better. See `metrics/`.
-METRICS = {"swd": False, "ms-ssim": False, "spectrum": False, "histogram": False, "kid": False,
+# What can be measured during training, and whether more of it is better; None: neither. See
+# `metrics/`.
+METRICS = {"swd": False, "ms-ssim": None, "spectrum": False, "histogram": False, "kid": False,
            "frechet": False, "precision": True, "recall": True, "density": True,
            "coverage": True}
-METRICS_KIMG = 10  # between two measurements, at least: they then cost under 5 % of the time
+METRICS_KIMG = 15  # between two measurements, at least: they then cost under 5 % of the time
 SMALLEST_MEASURED = 16  # pixels
 
 # Adam's rate is lr x lr_scale. 12.5 turns the rates made for weights of std 0.02
@@ -136,9 +137,10 @@ class Fields:
                                        f"{METRICS_KIMG} kimg", group="output", unit="epochs",
                                        minimum=1)
     on_collapse: str = option("warn", "when the watchdog sees a collapse: say so, roll back to "
-                              "the last checkpoint with half the learning rates, or stop",
+                              "the last healthy weights with half the learning rates, or stop",
                               group="output", choices=("warn", "rollback", "stop"))
-    best_metric: str | None = option(None, "the metric that chooses Model/best; not given: the "
-                                     "first of --metrics", group="output", choices=tuple(METRICS))
+    best_metric: str | None = option(
+        None, "the metric that chooses Model/best; not given: the first of --metrics",
+        group="output", choices=tuple(name for name, more in METRICS.items() if more is not None))
     neptune: bool = option(False, "also log with Neptune: offline into OUT/neptune unless a "
                            "token and a reachable server are set", group="output")

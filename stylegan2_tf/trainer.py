@@ -97,7 +97,7 @@ class Trainer:
         self.run_folder.write_config(self.config)
         if self.nimg >= self.total:
             print(f"complete: {self.config.epochs} epochs; a larger --epochs goes on")
-            return 0
+            return self._verdict()
         self.trackers = make_trackers(
             self.run_folder.path, fields=FIELDS, neptune=self.config.neptune,
             resume_step=self.step, name=self.run_folder.path.name)
@@ -108,7 +108,7 @@ class Trainer:
                 with forgiving("samples/reals.png"):
                     self.album.begin()
                 self._loop(progress)
-                if self.signal:
+                if self.signal and not self._suspicious:
                     self._save()
             status = "stopped" if self.signal else "finished"
             if self.signal:
@@ -120,10 +120,10 @@ class Trainer:
         return 128 + self.signal if self.signal else self._verdict()
 
     def _verdict(self):
-        """0, or the exit code of a run that ended with an alarm."""
-        for alarm in self.examiner.watchdog.alarms:
+        """0, or the exit code of a run whose last check found something wrong."""
+        for alarm in self.examiner.watchdog.suspects:
             print(f"error: the run ended in trouble: {alarm.line}", file=sys.stderr)
-        return NumericalError.exit_code if self.examiner.watchdog.alarms else 0
+        return NumericalError.exit_code if self.examiner.watchdog.suspects else 0
 
     def _restore(self):
         meta = self.checkpoints.restore()
@@ -156,7 +156,7 @@ class Trainer:
                 self._keep_best(measured)
                 self._react()
             if epoch > epoch_before:
-                self._end_epoch(progress, epoch)
+                self._end_epoch(progress, epoch, examined)
 
     def _examination_due(self, epoch):
         every = self.config.metrics_interval(len(self.images))
@@ -175,7 +175,7 @@ class Trainer:
                 values[name] = float(np.mean(numbers))
         self._pending = []
         self.trackers.scalars(values, step=self.step, nimg=self.nimg, seconds=self.seconds)
-        self.examiner.note(values["d_grad_norm"])
+        self.examiner.watchdog.note(values["d_grad_norm"], values["g_grad_norm"])
         self._losses = f"D {values['d_loss']:.3f} G {values['g_loss']:.3f}"
         progress.set_postfix_str(self._losses)
         if int(self.step_function.skipped_in_a_row) >= SKIPS_ALLOWED:
@@ -198,13 +198,14 @@ class Trainer:
               "counters go on", file=sys.stderr)
         self._set_rates()
         self.step_function.skipped_in_a_row.assign(0)
+        self.examiner.watchdog.calm_down()
 
     def _set_rates(self):
         self.step_function.set_rates(0.5 ** self.rollbacks["alarm"])
 
     # -- what an epoch leaves ------------------------------------------------------------
 
-    def _end_epoch(self, progress, epoch):
+    def _end_epoch(self, progress, epoch, examined):
         with forgiving("pictures"):
             grid = self.album.end_epoch(epoch, self.nimg)
             self.trackers.image("images", grid, step=self.step)
@@ -212,11 +213,20 @@ class Trainer:
             print(f"epoch {epoch}/{self.config.epochs}  {self.nimg / 1000:.1f} kimg  "
                   f"{self.seconds:.0f} s  {self.nimg / self.seconds:.1f} images/s  "
                   f"{self._losses}", flush=True)
-        # While updates are being left out, keep the checkpoint from before: see `_roll_back`.
-        troubled = int(self.step_function.skipped_in_a_row) > 0 or (
-            self.config.on_collapse == "rollback" and self.examiner.watchdog.suspects)
-        if self.nimg >= self.total or (epoch % self.config.checkpoint == 0 and not troubled):
+        if self.nimg >= self.total or self._worth_saving(epoch, examined):
             self._save()
+
+    def _worth_saving(self, epoch, examined):
+        """Whether a checkpoint is due; one to roll back to must come from healthy weights."""
+        if int(self.step_function.skipped_in_a_row) > 0:
+            return False
+        if self.config.on_collapse == "rollback":
+            return examined and not self._suspicious
+        return epoch % self.config.checkpoint == 0
+
+    @property
+    def _suspicious(self):
+        return self.config.on_collapse == "rollback" and bool(self.examiner.watchdog.suspects)
 
     def _react(self):
         """Act on what the watchdog says."""

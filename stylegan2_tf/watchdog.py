@@ -5,6 +5,7 @@ and held-out images if there are any. Images are NumPy `[N, H, W, C]`.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from scipy.spatial.distance import pdist
@@ -16,7 +17,8 @@ IN_A_ROW = 2  # checks that must agree
 COLLAPSED = 0.5  # diversity of the fakes, as a share of that of real images
 OVERFIT = 0.5  # mean sign(D) on training images minus that on held-out images
 SATURATED = 20.0  # mean score between reals and fakes: softplus is flat, its gradient gone
-EXPLODED = 1000.0  # gradient norm against the median of the run
+EXPLODED = 1000.0  # gradient norm against the median of those kept
+NORMS_KEPT = 500  # of rows of the log
 
 MENDS = {
     "collapse": "a higher --r1-gamma, --augment mri, or a lower --lr helps",
@@ -48,66 +50,103 @@ class Watchdog:
 
     Args:
         reals: Real images, the measure of diversity.
+        loss: Of `TrainConfig`: what the scores of D mean.
 
     Attributes:
         alarms: `Alarm`s of the last check that have held `IN_A_ROW` times.
-        suspects: Kinds that held at the last check, perhaps for the first time.
+        suspects: `Alarm`s that held at the last check, perhaps for the first time.
     """
 
-    def __init__(self, reals):
+    def __init__(self, reals, loss="cross-entropy"):
         self._real_diversity = diversity(reals)
+        self._loss = loss
+        self._norms = {"D": [], "G": []}
+        self._new = 0  # norms since the last check
         self._counts = dict.fromkeys(MENDS, 0)
-        self.alarms, self.suspects = [], ()
+        self._lines = {}
+
+    @property
+    def alarms(self):
+        return [alarm for alarm in self.suspects if self._counts[alarm.kind] >= IN_A_ROW]
+
+    @property
+    def suspects(self):
+        return [Alarm(kind, self._lines[kind]) for kind, count in self._counts.items() if count]
 
     @property
     def state(self):
-        """For the checkpoint: how often in a row each kind held."""
-        return dict(self._counts)
+        """All that decides alarms, for the checkpoint."""
+        return {"counts": dict(self._counts), "lines": dict(self._lines), "new": self._new,
+                "norms": {name: list(norms) for name, norms in self._norms.items()}}
 
     @state.setter
-    def state(self, counts):
-        self._counts.update(counts)
+    def state(self, state):
+        self._counts, self._lines = dict(state["counts"]), dict(state["lines"])
+        self._norms, self._new = state["norms"], state["new"]
 
-    def check(self, fakes, scores, norms, nimg):
+    def calm_down(self):
+        """Forget what was suspicious: the weights are others now."""
+        self._counts = dict.fromkeys(MENDS, 0)
+
+    def note(self, d_norm, g_norm):
+        """Remember the gradient norms of some steps for the next check, if they are finite."""
+        if math.isfinite(d_norm) and math.isfinite(g_norm):
+            for name, norm in (("D", d_norm), ("G", g_norm)):
+                self._norms[name] = [*self._norms[name], norm][-NORMS_KEPT:]
+            self._new += 1
+
+    def check(self, fakes, scores, nimg):
         """Judge one moment of a training.
 
         Args:
             fakes: Generated images.
             scores: Name -> scores of D, `[N]`: "real", "fake", and "holdout" if there is one.
-            norms: Gradient norms of the steps since the last check and before, 1-D.
             nimg: Images seen so far.
 
         Returns:
             A dict of numbers for the log, "watch/diversity" and so on.
         """
-        signs = {name: float(np.sign(values).mean()) for name, values in scores.items()}
+        # Only the scores of cross-entropy have a meaningful zero.
+        middle = 0.0 if self._loss == "cross-entropy" else (
+            scores["real"].mean() + scores["fake"].mean()) / 2
+        signs = {name: float(np.sign(values - middle).mean()) for name, values in scores.items()}
         numbers = {
             "watch/diversity": diversity(fakes) / max(self._real_diversity, 1e-12),
             **{f"watch/sign_{name}": value for name, value in signs.items()},
             "watch/score_gap": float(scores["real"].mean() - scores["fake"].mean()),
         }
-        gap = signs["real"] - signs.get("holdout", signs["real"])
-        growth = float(norms[-1] / max(np.median(norms), 1e-12)) if len(norms) else 0.0
         found = {
-            "collapse": (numbers["watch/diversity"] < COLLAPSED, f"diversity of the fakes is "
-                         f"{numbers['watch/diversity']:.2f} of the real images'"),
-            "overfitting": (gap > OVERFIT, f"D is positive on training images more often than "
-                            f"on held-out ones: mean sign {signs['real']:.2f} against "
-                            f"{signs.get('holdout', 0.0):.2f}"),
-            "saturation": (numbers["watch/score_gap"] > SATURATED, f"D tells reals from fakes "
-                           f"by a score of {numbers['watch/score_gap']:.0f}"),
-            "divergence": (growth > EXPLODED, f"a gradient norm is {growth:.0f} times the "
-                           "median"),
+            "collapse": self._collapse(numbers["watch/diversity"]),
+            "overfitting": self._overfitting(signs),
+            "saturation": self._saturation(numbers["watch/score_gap"]),
+            "divergence": self._divergence(),
         }
-        self._judge(found, nimg)
+        self._new = 0
+        ripe = nimg >= 1000 * GRACE_KIMG
+        for kind, text in found.items():
+            self._counts[kind] = self._counts[kind] + 1 if text and ripe else 0
+            self._lines[kind] = f"{kind} at {nimg / 1000:.1f} kimg: {text}; {MENDS[kind]}"
         return numbers
 
-    def _judge(self, found, nimg):
-        ripe = nimg >= 1000 * GRACE_KIMG
-        self.alarms = []
-        for kind, (holds, text) in found.items():
-            self._counts[kind] = self._counts[kind] + 1 if holds and ripe else 0
-            if self._counts[kind] >= IN_A_ROW:
-                self.alarms.append(Alarm(kind, f"{kind} at {nimg / 1000:.1f} kimg: {text}; "
-                                         f"{MENDS[kind]}"))
-        self.suspects = tuple(kind for kind, count in self._counts.items() if count)
+    # Each says what is wrong, or nothing.
+
+    def _collapse(self, share):
+        return share < COLLAPSED and f"diversity of the fakes is {share:.2f} of the real images'"
+
+    def _overfitting(self, signs):
+        held = signs.get("holdout", signs["real"])
+        return signs["real"] - held > OVERFIT and (
+            "D is positive on training images more often than on held-out ones: mean sign "
+            f"{signs['real']:.2f} against {held:.2f}")
+
+    def _saturation(self, gap):
+        # A critic's scores have no bound: with wgan-gp they grow with the number of pixels.
+        return self._loss != "wgan-gp" and gap > SATURATED and (
+            f"D tells reals from fakes by a score of {gap:.0f}")
+
+    def _divergence(self):
+        for name, norms in self._norms.items():
+            growth = max(norms[-self._new:]) / max(np.median(norms), 1e-12) if self._new else 0.0
+            if growth > EXPLODED:
+                return f"a gradient norm of {name} is {growth:.0f} times the median"
+        return ""

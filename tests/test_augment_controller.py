@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from stylegan2_tf.augment import Controller
-from stylegan2_tf.augment.controller import default_speed
 
 BATCH = 8
 STEP = BATCH * 4 / (2 * 1000)  # with a speed of 2 kimg
@@ -94,7 +93,3 @@ def test_inside_a_compiled_step(jit):
         assert found == pytest.approx(run(eager, [scores(share)])[0])
     assert compiled.experimental_get_tracing_count() == 1
     assert not any(variable.trainable for variable in controller.state)
-
-
-def test_short_runs_move_p_faster():
-    assert (default_speed(999.9), default_speed(1000), default_speed(25000)) == (100, 500, 500)

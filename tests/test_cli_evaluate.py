@@ -1,6 +1,7 @@
 """`stylegan2-tf evaluate` from the command line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ def home(tmp_path_factory):
             for index in range(3):
                 image = rng.integers(0, 256, (16, 16), np.uint8)
                 Image.fromarray(image).save(home / name / f"case_{person:03d}_slice_{index}.png")
+    shutil.copytree(home / "real", home / "same")
     for name, sides in (("fake", [16] * 12), ("few", [16, 20]), ("empty", [])):
         (home / name).mkdir()
         for index, side in enumerate(sides):
@@ -88,7 +90,7 @@ def test_a_holdout_folder(home, run, tmp_path):
     assert evaluate(run, home / "real", "--holdout", home / "other", "--n", 6, "--features",
                     "discriminator", "--out", tmp_path) == 0
     about = json.loads((tmp_path / "report.json").read_text())["provenance"]
-    assert about["holdout"]["images"] == 15 and about["train"]["images"] == 30
+    assert about["holdout"]["images"] == 15 and about["train"]["images"] == 24
     assert about["extractor"].startswith("discriminator sha256:")
 
 
@@ -104,6 +106,10 @@ def test_two_images_of_mixed_sizes(home, tmp_path, capsys):
     (["--resolution", 8], "--resolution: expected sides of 16 to 1024"),
     (["--subject-pattern", "("], "--subject-pattern"),
     (["--channels", 2], "--channels"),
+    (["--seed", -1], "--seed: expected 0 to"),
+    (["--truncation-psi", 0.5], "--truncation-psi: expected with a model"),
+    (["--truncation-psi", "nan"], "--truncation-psi: expected a finite number"),
+    (["--inception-weights", "file"], "--inception-weights: expected with --features inception"),
     (["--truncation-psi", "much"], "--truncation-psi"),
 ])
 def test_refusals(home, tmp_path, capsys, flags, message):
@@ -117,7 +123,10 @@ def test_more_refusals(home, run, tmp_path, capsys):
     assert "--resolution: expected with two folders only" in refused(
         capsys, run, home / "real", "--resolution", 32, *out)
     assert "On both sides" in refused(
-        capsys, home / "fake", home / "real", "--holdout", home / "real", *out)
-    assert "holds images; give another" in refused(
-        capsys, home / "fake", home / "real", "--out", home / "real")
+        capsys, home / "fake", home / "real", "--holdout", home / "same", *out)
+    assert "--out: expected outside of REAL_FOLDER" in refused(
+        capsys, home / "fake", home / "real", "--out", home / "real" / "report")
+    (tmp_path / "started" / "checkpoints").mkdir(parents=True)
+    assert "a run without one yet" in refused(
+        capsys, tmp_path / "started", home / "real", *out)
     assert "does not exist" in refused(capsys, home / "fake", tmp_path / "absent", *out)

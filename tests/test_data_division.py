@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stylegan2_tf.data import divide
+from stylegan2_tf.data import choose, divide
 from stylegan2_tf.data.packed import PackedImages
 from stylegan2_tf.errors import UsageError
 
@@ -63,3 +63,9 @@ def test_without_subjects_it_says_so(packed):
 def test_a_pattern_that_does_not_fit_is_refused(packed):
     with pytest.raises(UsageError, match="--subject-pattern"):
         divide(packed, holdout=0.1, subject_pattern=r"sub-(\d+)")
+
+
+def test_a_single_image_held_out_is_refused(packed):
+    names = [f"{index}.png" for index in range(10)]
+    with pytest.raises(UsageError, match="--holdout: expected a share that holds out 2 images"):
+        choose(names, holdout=0.1)

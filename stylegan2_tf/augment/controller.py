@@ -7,11 +7,6 @@ TARGET = 0.6  # of mean sign(D(real))
 LIMIT = 0.8  # from there on augmentations leak into what the generator learns (ADA figure 3)
 
 
-def default_speed(run_kimg):
-    """Thousand images in which `p` may rise by 1: 500, or 100 in runs under 1,000 kimg."""
-    return 100.0 if run_kimg < 1000 else 500.0
-
-
 class Controller:
     """Move `p` up while `mean sign(D(real))` is above the target, down while below.
 

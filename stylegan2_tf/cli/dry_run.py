@@ -1,6 +1,7 @@
 """`run.py --dry-run`: what a run would be, from a few timed steps; nothing is written."""
 
 import math
+import os
 import resource
 import statistics
 import sys
@@ -8,8 +9,8 @@ import time
 
 import numpy as np
 
-from stylegan2_tf.cli.summary import check_count, summary
-from stylegan2_tf.data import find_images
+from stylegan2_tf.cli.summary import check_count, division, summary
+from stylegan2_tf.data import choose, find_images
 from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
 TIMED_STEPS = 3  # of each variant
@@ -19,7 +20,9 @@ MAPS_OF_D, MAPS_OF_G = 18, 12  # feature maps that live at once for each channel
 
 def report(config):
     """Print derived settings, parameters, memory and the time to expect. Returns 0."""
-    count = len(find_images(config.data_dir))
+    names = [os.path.relpath(path, config.data_dir) for path in find_images(config.data_dir)]
+    kept, _, lines = choose(names, **division(config))
+    count = len(kept)
     check_count(config, count)
     tf = import_tensorflow()
     with quiet_stderr():
@@ -27,7 +30,7 @@ def report(config):
         from stylegan2_tf.trainer import make_networks
 
     step_function = TrainStep(*make_networks(config), config)
-    for line in summary(config, count, step_function):
+    for line in lines + summary(config, count, step_function):
         print(line)
     weights = sum(value.numpy().nbytes for values in step_function.state.values()
                   for value in values)

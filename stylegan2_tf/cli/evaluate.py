@@ -1,5 +1,7 @@
 """`stylegan2-tf evaluate`: numbers, pictures and a privacy check, without any download."""
 
+import math
+import os
 import tempfile
 from pathlib import Path
 
@@ -37,10 +39,9 @@ def run(arguments):
     from stylegan2_tf.metrics.report import table, write_report
     from stylegan2_tf.metrics.sources import find_generator
 
-    if arguments.n < 2:
-        raise UsageError(f"--n: expected at least 2, found {arguments.n}")
-    _check_report_folder(arguments)
     model_file = find_generator(arguments.source)
+    _check(arguments, model_file)
+    _check_folders(arguments, model_file)
     if model_file is not None or arguments.features != "pixels":
         from stylegan2_tf.tf_quiet import import_tensorflow
         import_tensorflow()
@@ -66,53 +67,72 @@ def _evaluate(arguments, model_file, cache):
         check_form(form)
         fakes = read_images(arguments.source, cache, form)
     else:
-        _refuse_form(arguments)
         fakes, form = draw_images(arguments.source, arguments.n, arguments.seed,
                                   arguments.truncation_psi)
         check_form(form)
-    train, holdout = _read_real(arguments, model_file, cache, form)
+    train, holdout, pattern = _read_real(arguments, model_file, cache, form)
+    for source in filter(None, (fakes, train, holdout)):
+        for notice in source.about.get("notices", ()):
+            print(f"note: {source.about['folder']}: {notice}")
     return evaluate(fakes, train, holdout, extractor=extractor, n=arguments.n,
-                    seed=arguments.seed, subject_pattern=arguments.subject_pattern, progress=True)
+                    seed=arguments.seed, subject_pattern=pattern, progress=True)
 
 
 def _read_real(arguments, model_file, cache, form):
-    """Training images, and hold-out images if the user or the run has any."""
+    """Training images, hold-out images if the user or the run has any, and subject pattern."""
     from stylegan2_tf.data import check_disjoint
     from stylegan2_tf.metrics.sources import read_as_trained, read_images, read_manifest
 
-    if arguments.holdout is None and model_file is not None:
-        train, holdout, lines = read_as_trained(arguments.real, cache, form,
-                                                read_manifest(model_file))
-        for line in lines:
-            print(line)
-        return train, holdout
-    train = read_images(arguments.real, cache, form)
-    if arguments.holdout is None:
-        return train, None
-    holdout = read_images(arguments.holdout, cache, form)
-    if not check_disjoint(train.names, holdout.names, arguments.subject_pattern):
-        print("note: the file names do not tell whether --holdout shows other subjects")
-    return train, holdout
+    holdout, pattern = None, arguments.subject_pattern
+    manifest = read_manifest(model_file) if model_file is not None else {}
+    if manifest:
+        train, holdout, lines = read_as_trained(arguments.real, cache, form, manifest)
+        if pattern is None and holdout is not None:
+            pattern = manifest["config"].get("subject_pattern")
+        print("\n".join(lines), end="\n" * bool(lines))
+    else:
+        train = read_images(arguments.real, cache, form)
+    if arguments.holdout is not None:
+        holdout = read_images(arguments.holdout, cache, form)
+        if not check_disjoint(train.names, holdout.names, pattern):
+            print("note: the file names do not tell whether --holdout shows other subjects")
+    return train, holdout, pattern
 
 
-def _refuse_form(arguments):
-    """A generator has its own size: a flag that would do nothing is refused."""
+def _check(arguments, model_file):
+    """Refuse values out of range, and flags that would do nothing."""
+    if arguments.n < 2:
+        raise UsageError(f"--n: expected at least 2, found {arguments.n}")
+    if not 0 <= arguments.seed < 2**31:
+        raise UsageError(f"--seed: expected 0 to 2147483647, found {arguments.seed}")
+    if not math.isfinite(arguments.truncation_psi):
+        raise UsageError(f"--truncation-psi: expected a finite number, found "
+                         f"{arguments.truncation_psi}")
+    if arguments.inception_weights and arguments.features != "inception":
+        raise UsageError("--inception-weights: expected with --features inception, found "
+                         f"--features {arguments.features}")
     for name in ("resolution", "channels"):
-        if getattr(arguments, name) is not None:
-            raise UsageError(f"--{name}: expected with two folders only, found with a model, whose "
-                             f"images have their own; leave it out")
+        if model_file is not None and getattr(arguments, name) is not None:
+            raise UsageError(f"--{name}: expected with two folders only, found with a model, "
+                             "whose images have their own; leave it out")
+    if model_file is None and arguments.truncation_psi != 1.0:
+        raise UsageError("--truncation-psi: expected with a model, found with a folder of images")
 
 
-def _check_report_folder(arguments):
-    """Refuse a report folder that holds or lies inside the images, or that can't be written."""
-    out = Path(arguments.out).resolve()
-    for name in ("real", "holdout", "source"):
-        folder = getattr(arguments, name)
-        if folder and Path(folder).resolve() == out:
-            raise UsageError(f"--out: expected a folder for the report, found {folder}, which "
-                             "holds images; give another")
+def _check_folders(arguments, model_file):
+    """Refuse folders inside each other: a picture would be measured as what it is not."""
+    sides = {"REAL_FOLDER": arguments.real, "--holdout": arguments.holdout,
+             "MODEL_OR_FOLDER": None if model_file is not None else arguments.source,
+             "--out": arguments.out}
+    sides = {name: os.path.realpath(path) for name, path in sides.items() if path}
+    for outer, folder in sides.items():
+        for inner, other in sides.items():
+            if inner != outer and outer != "--out" and os.path.commonpath(
+                    [folder, other]) == folder:
+                raise UsageError(f"{inner}: expected outside of {outer}, found {other} in it; "
+                                 "give another folder, or move it")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        os.makedirs(arguments.out, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {arguments.out}: expected a folder that can be written, found: "
                          f"{error.strerror}") from error

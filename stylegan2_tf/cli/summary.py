@@ -39,7 +39,19 @@ def warnings(config):
         lines.append(f"note: {', '.join(unused)}: not used with --loss {config.loss}")
     if config.pl_interval != TrainConfig.pl_interval and not config.pl_weight:
         lines.append("note: --pl-interval: not used with --pl-weight 0")
+    steered = [flag(name) for name in ("augment_target", "augment_kimg")
+               if getattr(config, name) != getattr(TrainConfig, name)]
+    if steered and config.augment == "none":
+        lines.append(f"note: {', '.join(steered)}: not used with --augment none")
+    if config.augment == "color" and config.channels == 1:
+        lines.append("note: --augment color: the same as mri with --channels 1")
     return lines
+
+
+def division(config):
+    """What `data.divide` takes of the configuration."""
+    return {name: getattr(config, name)
+            for name in ("holdout", "seed", "subject_pattern", "max_images")}
 
 
 def check_apart(config):

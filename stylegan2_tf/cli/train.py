@@ -3,7 +3,14 @@
 import contextlib
 import dataclasses
 
-from stylegan2_tf.cli.summary import check_apart, check_count, explain_preset, summary, warnings
+from stylegan2_tf.cli.summary import (
+    check_apart,
+    check_count,
+    division,
+    explain_preset,
+    summary,
+    warnings,
+)
 from stylegan2_tf.config import TrainConfig, make_config
 from stylegan2_tf.errors import StyleGANError
 from stylegan2_tf.options import AUTO, SIZES, flag, may_be_auto, value_type
@@ -63,9 +70,7 @@ def _train(config, folder):
     check_count(config, len(find_images(config.data_dir)))
     packed = pack(config.data_dir, config.cache or folder.path / "cache",
                   resolution=config.resolution, channels=config.channels, fit=config.fit)
-    images, holdout, lines = divide(
-        packed, holdout=config.holdout, seed=config.seed,
-        subject_pattern=config.subject_pattern, max_images=config.max_images)
+    images, holdout, lines = divide(packed, **division(config))
     check_count(config, len(images))
     for line in [*(f"note: {notice}" for notice in packed.notices), *lines]:
         print(line)

@@ -13,6 +13,7 @@ _HOME = {
     "fit_image": "decode",
     "PackedImages": "packed",
     "pack": "packed",
+    "choose": "division",
     "divide": "division",
     "check_disjoint": "subjects",
     "find_subjects": "subjects",

@@ -83,11 +83,14 @@ class _Sets:
 
     def __init__(self, fakes, train, holdout, n, seed, pattern):
         subjects = find_subjects(train.names, pattern)
+        if holdout is not None:  # together: a single person alone is no naming scheme
+            together = find_subjects([*train.names, *holdout.names], pattern)
+            subjects = together and together[:len(train.names)]
         if holdout is None:
             first, second = halves(subjects or range(len(train.images)), seed=seed)
             real = [(train, subjects, first), (train, subjects, second)]
         else:
-            of_holdout = find_subjects(holdout.names, pattern)
+            of_holdout = together and together[len(train.names):]
             real = [(holdout, of_holdout, None), (train, subjects, None)]
         self.sources = {"fakes": fakes, "train": train, "holdout": holdout}
         sides = [_pick(*side) for side in (*real, (fakes, None, None))]
@@ -103,12 +106,12 @@ class _Sets:
             taken = np.sort(rng.permutation(chosen)[:self.size])
             self.images.append(images[taken])
             self.groups.append(groups[taken])
-        self.by_subject = subjects is not None and (holdout is None or of_holdout is not None)
-        self.warnings = self._warnings(n)
+        self.by_subject = subjects is not None
+        self.warnings = self._warnings()
 
-    def _warnings(self, n):
+    def _warnings(self):
         lines = []
-        if self.size < min(n, FEW):
+        if self.size < FEW:
             lines.append(f"only {self.size} images on each side: values are biased and unsure; "
                          f"{FEW} or more are better")
         if not self.by_subject:

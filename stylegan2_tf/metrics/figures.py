@@ -48,8 +48,8 @@ def save_report(evaluation, path):
         path: Where the PNG shall lie.
     """
     _, height, width, _ = evaluation.fakes.shape
-    title = (f"{len(evaluation.fakes):,} generated images against {len(evaluation.reals):,} "
-             f"real ones, {height}×{width} pixels")
+    size = len(evaluation.reals)  # as many fakes were compared
+    title = f"{size:,} generated images against {size:,} real ones, {height}×{width} pixels"
     rows = _rows(evaluation)
     letters = iter("abcdefghijklmnopqrstuvwxyz")
     with _strips(path, [height for height, _ in rows], title) as strips:
@@ -131,10 +131,12 @@ def _rgb(images):
 def _draw_grid(images, count, cell):
     """Draw `count` images, taken at random but always the same, in a nearly square grid."""
     images = _rgb(images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])])
+    images = np.round(255 * images).astype(np.uint8)  # 36 of 1024 pixels are 113 MB
     _, height, width, _ = images.shape
     gap = max(width // 32, 1)
     columns = min(math.ceil(math.sqrt(count * height / width)), count)
-    canvas = np.ones((math.ceil(count / columns), columns, height + gap, width + gap, 3))
+    canvas = np.full((math.ceil(count / columns), columns, height + gap, width + gap, 3), 255,
+                     np.uint8)
     canvas.reshape(-1, *canvas.shape[2:])[:count, :height, :width] = images
     canvas = np.concatenate(np.concatenate(canvas, axis=1), axis=1)
     axis = cell.subplots()

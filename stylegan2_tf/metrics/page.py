@@ -11,11 +11,11 @@ import math
 import numpy as np
 
 from stylegan2_tf.data import printable
-from stylegan2_tf.metrics.memorisation import summary_lines
+from stylegan2_tf.metrics.memorisation import ONE_IN, summary_lines
 
 SHOWN = 16  # suspicious images that are shown
 CLOSEST = 8  # where none is suspicious
-QUANTILE = 0.01  # of the calibration, which is the threshold
+QUANTILE = 1 / ONE_IN  # of the calibration, which is the threshold
 
 # First part of a value's name without dashes -> how to read it.
 HOW = {
@@ -133,11 +133,12 @@ def page(evaluation, pictures):
         The text of the page.
     """
     _, height, width, channels = evaluation.fakes.shape
-    compared = (f"{len(evaluation.fakes):,} generated images were compared with "
-                f"{len(evaluation.reals):,} real ones of {height}×{width} pixels and {channels} "
-                f"channel{'s' * (channels > 1)}, and with {len(evaluation.train):,} training "
-                "images to look for copies. The pictures below show real images: share this page "
-                "as carefully as the data.")
+    size = len(evaluation.reals)  # as many fakes were measured; copies are looked for among all
+    compared = (f"{size:,} generated images were compared with {size:,} real ones of "
+                f"{height}×{width} pixels and {channels} channel{'s' * (channels > 1)}; "
+                f"{len(evaluation.fakes):,} were searched for copies of "
+                f"{len(evaluation.train):,} training images. The pictures below show real images: "
+                "share this page as carefully as the data.")
     figures = "".join(
         f'<h2>{_text(caption)}</h2>\n<img alt="{_text(caption)}" '
         f'src="data:image/png;base64,{base64.b64encode(png).decode()}">\n'
@@ -221,6 +222,7 @@ def _how(values):
     kinds = {}
     for name, value in values.items():
         kind = "".join(filter(str.isalpha, name.split("/")[0])).lower()
+        kind = {"frechet": "fid"}.get(kind, kind)
         kinds.setdefault(kind, value.label)
     entries = "\n".join(f"<dt>{_text(label)}</dt><dd>{_text(HOW[kind])}</dd>"
                         for kind, label in kinds.items() if kind in HOW)

@@ -12,7 +12,7 @@ import numpy as np
 
 from stylegan2_tf.data import divide, find_images, pack
 from stylegan2_tf.data.decode import UnreadableImage, opened
-from stylegan2_tf.errors import UsageError
+from stylegan2_tf.errors import DataError, UsageError
 from stylegan2_tf.files import sha256
 
 SMALLEST, LARGEST = 16, 1024  # sides that the measures are made for
@@ -45,13 +45,20 @@ class Form:
 
 
 def find_generator(path):
-    """The `generator.keras` that `path` means, or None if it is a folder of images."""
+    """The `generator.keras` that `path` means, or None if it is a folder of images.
+
+    Raises:
+        DataError: It is a run that has not saved a model yet.
+    """
     path = Path(path)
     if path.suffix == ".keras":
         return path
     for candidate in (path / "generator.keras", path / "Model" / "generator.keras"):
         if candidate.is_file():
             return candidate
+    if (path / "config.json").is_file() or (path / "checkpoints").is_dir():
+        raise DataError(f"{path}: expected a model, found a run without one yet; it is saved after "
+                        "the first epoch")
     return None
 
 
@@ -103,8 +110,11 @@ def read_as_trained(folder, cache, form, manifest):
     config = manifest.get("config", {})
     chosen = {name: config[name] for name in ("holdout", "seed", "subject_pattern", "max_images")
               if name in config}
-    train, held, lines = divide(packed, **chosen)
-    if manifest.get("images") != train.fingerprint:
+    try:
+        train, held, lines = divide(packed, **chosen)
+    except (DataError, UsageError):  # other names than those of the run
+        train = None
+    if train is None or manifest.get("images") != train.fingerprint:
         return _source(folder, packed), None, [
             f"note: {folder} is not what this generator was trained on, or has changed since: "
             "all its images are taken"]
@@ -150,4 +160,4 @@ def check_form(form):
     if min(form.resolution) < SMALLEST or max(form.resolution) > LARGEST:
         height, width = form.resolution
         raise UsageError(f"--resolution: expected sides of {SMALLEST} to {LARGEST} pixels, found "
-                         f"{height}x{width}; give --resolution to bring the images to another")
+                         f"{height}x{width}; two folders can be brought to another by it")
