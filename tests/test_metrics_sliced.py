@@ -164,6 +164,19 @@ def test_more_of_a_fault_is_further_away(change):
     assert values[0] == 0 and (np.diff(values) > 1).all() and values[-1] > 150
 
 
+def test_fewer_modes_are_further_away():
+    real = smooth_images(64)
+    values = [distance(real, real[np.arange(64) % modes])["swd"] for modes in (64, 8, 4, 2, 1)]
+    assert values[0] == 0 and (np.diff(values) > 1).all()
+
+
+def test_more_images_of_another_class_are_further_away():
+    real, others = smooth_images(64), noise(smooth_images(64), 3)
+    values = [distance(real, np.concatenate([others[:count], real[count:]]))["swd"]
+              for count in (0, 8, 16, 32, 64)]
+    assert values[0] == 0 and (np.diff(values) > 1).all()
+
+
 def test_the_floor_falls_with_the_number_of_images():
     images = smooth_images(128)
     few, many = distance(images[:4], images[4:8]), distance(images[:64], images[64:])
