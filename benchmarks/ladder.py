@@ -5,12 +5,12 @@
 The reference is half of the people in brain_slices below 60. Prints the table that README shows.
 """
 
-import os
-import sys
 import tempfile
 
 import numpy as np
 from scipy import ndimage
+
+from benchmarks import prepare
 
 RESOLUTION, IMAGES = 64, 512
 BLUR = 0.5  # standard deviation in pixels
@@ -42,12 +42,7 @@ def make_rungs(source, cache):
 
 
 def main():
-    source = os.environ.get("STYLEGAN2_TF_DATA")
-    if not source:
-        sys.exit("STYLEGAN2_TF_DATA: expected the folder that holds brain_slices/, found nothing")
-    from stylegan2_tf.tf_quiet import import_tensorflow
-
-    import_tensorflow()
+    source = prepare()
     from stylegan2_tf.metrics.evaluation import make_measures
     from stylegan2_tf.metrics.extractors import make_extractor
 

@@ -10,13 +10,14 @@ is finished.
 import argparse
 import csv
 import json
-import os
 import signal
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from benchmarks import prepare
 
 ROOT = Path(__file__).parents[1]
 AT_32 = ["4", "64", "4", "16", "80", "--resolution", "32", "--batch", "32"]
@@ -158,13 +159,9 @@ def main():
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
     if arguments.tables:
         return show_tables(results)
-    source = os.environ.get("STYLEGAN2_TF_DATA")
-    if not source:
-        sys.exit("STYLEGAN2_TF_DATA: expected the folder that holds brain_slices/, found nothing")
+    source = prepare()
     from stylegan2_tf import files
-    from stylegan2_tf.tf_quiet import import_tensorflow
 
-    import_tensorflow()
     data = f"{source}/brain_slices"
     for name, (group, minutes, flags) in make_cells().items():
         if name in results or arguments.group not in (None, group):

@@ -5,12 +5,12 @@
 
 import argparse
 import json
-import os
-import sys
 import tempfile
 import time
 
 import numpy as np
+
+from benchmarks import prepare
 
 SWEEPS = {
     "lr-scale": ("lr_scale", (1.0, 5.0, 12.5)),
@@ -44,12 +44,7 @@ def main():
     parser.add_argument("--kimg", type=float, default=60, help="length of each run (default: 60)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each value (default: 1)")
     arguments = parser.parse_args()
-    source = os.environ.get("STYLEGAN2_TF_DATA")
-    if not source:
-        sys.exit("STYLEGAN2_TF_DATA: expected the folder that holds brain_slices/, found nothing")
-    from stylegan2_tf.tf_quiet import import_tensorflow
-
-    import_tensorflow()
+    source = prepare()
     from stylegan2_tf.config import make_config
     from stylegan2_tf.data import pack
     from stylegan2_tf.metrics.sliced import SlicedWasserstein

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from stylegan2_tf import files
-from stylegan2_tf.latent.sampling import MODEL_NAME, to_uint8
+from stylegan2_tf.latent.sampling import to_uint8
+from stylegan2_tf.run_folder import MODEL_NAME
 
 GIF_SIDE = 512  # pixels, at most
 GIF_FRAMES = 200  # at most; longer runs are thinned evenly

@@ -37,3 +37,8 @@ class LockedError(StyleGANError):
     """Another run holds the folder (exit 75)."""
 
     exit_code = 75
+
+
+def one_line(error):
+    """The text of another library's error as one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from stylegan2_tf.data import spread
 from stylegan2_tf.latent.sampling import draw, make_latents, to_uint8
 from stylegan2_tf.metrics.images import blocks
 from stylegan2_tf.metrics.monitor import Monitor
@@ -29,9 +30,9 @@ class Examiner:
     def __init__(self, config, images, holdout, step_function):
         self._step = step_function
         self._monitor = None
-        self._sets = {"real": _spread(images.array, WATCHED)}
+        self._sets = {"real": _some(images.array)}
         if holdout is not None:
-            self._sets["holdout"] = _spread(holdout.array, WATCHED)
+            self._sets["holdout"] = _some(holdout.array)
         if config.metric_names:
             self._monitor = Monitor(config.metric_names, (holdout or images).array)
         count = max(WATCHED, self._monitor.count if self._monitor else 0)
@@ -57,7 +58,6 @@ class Examiner:
             np.ravel(self._step.discriminator(block)) for block in blocks(images, batch)])
 
 
-def _spread(images, count):
-    """At most `count` of the images, evenly spread."""
-    count = min(count, len(images))
-    return images[np.arange(count) * len(images) // count]
+def _some(images):
+    """At most `WATCHED` of the images, evenly spread."""
+    return images[spread(min(WATCHED, len(images)), len(images))]

@@ -15,6 +15,8 @@ METRICS = {"swd": False, "ms-ssim": None, "spectrum": False, "histogram": False,
 METRICS_KIMG = 15  # between two measurements, at least: they then cost under 5 % of the time
 SMALLEST_MEASURED = 16  # pixels
 
+PIPES = ("mri", "color", "none")  # of augmentation; see `augment/`
+
 # Adam's rate is lr x lr_scale. 12.5 turns the rates made for weights of std 0.02
 # (1e-4 to 2e-4) into those of equalised weights of std 1: 2e-4 x 12.5 = 0.0025, StyleGAN2's
 # number; WGAN-GP wants 0.001 (PG appendix A.1).
@@ -47,11 +49,11 @@ class Fields:
                              minimum=4)
     channels: int = option(1, "1 grey, 3 RGB, 4 RGBA", group="networks", choices=(1, 3, 4))
     latent: int = option(100, "length of z (z_dim)", group="networks", minimum=1)
-    w_dim: int | None = option(None, "length of w; not given: that of z", group="networks",
+    w_dim: int | None = option(None, "length of w; auto: that of z", group="networks",
                                minimum=1)
     mapping_layers: int = option(2, "dense layers from z to w; 8 for more than 30,000 images",
                                  group="networks", minimum=1)
-    max_filters: int | None = option(None, "most channels in any layer; not given: no bound",
+    max_filters: int | None = option(None, "most channels in any layer; auto: no bound",
                                      group="networks", unit="channels", minimum=1)
     convolutions: int = option(2, "at each resolution of both networks: 2 as in StyleGAN2, or "
                                "only the one that doubles or halves it", group="networks",
@@ -64,7 +66,7 @@ class Fields:
                        group="training", above=0)
     lr_scale: float | None = option(
         None, "factor on --lr: rates made for weights of std 0.02 become those of equalised "
-        "weights; 1 takes --lr literally; not given: 12.5, or 5 with wgan-gp",
+        "weights; 1 takes --lr literally; auto: 12.5, or 5 with wgan-gp",
         group="training", above=0)
     beta: float = option(0.5, "Adam's decay of the first moment", group="training", minimum=0,
                          below=1)
@@ -72,7 +74,7 @@ class Fields:
                           minimum=0, below=1)
     fade_per: str = option("epoch", "how often alpha moves", group="training",
                            choices=("epoch", "step"))
-    ema_kimg: float | None = option(None, "half-life of the averaged generator; not given: "
+    ema_kimg: float | None = option(None, "half-life of the averaged generator; auto: "
                                     "batch x 10 / 32; 0 for no average", group="training",
                                     unit="kimg", minimum=0)
     seed: int = option(0, "decides weights, latents, noise and the order of images",
@@ -81,9 +83,9 @@ class Fields:
     loss: str = option("cross-entropy", "the adversarial loss", group="loss",
                        choices=tuple(LR_SCALES))
     r1_gamma: float | None = option(None, "weight of R1, the gradient penalty on reals, 0 for "
-                                    "none; not given: 0.01 x resolution^2 / batch, at most 10",
+                                    "none; auto: 0.01 x resolution^2 / batch, at most 10",
                                     group="loss", minimum=0)
-    r2_gamma: float | None = option(None, "weight of R2, the same penalty on fakes; not given: "
+    r2_gamma: float | None = option(None, "weight of R2, the same penalty on fakes; auto: "
                                     "that of R1 with relativistic, else 0", group="loss",
                                     minimum=0)
     r1_interval: int = option(16, "apply R1 and R2 once in so many steps", group="loss",
@@ -103,7 +105,7 @@ class Fields:
     augment: str = option("mri", "random changes of reals and fakes before the discriminator sees "
                           "them: what a scanner does (shift, scale, rotation up to 10 degrees, "
                           "contrast, noise, cut-out), also colours, or none",
-                          group="augmentation", choices=("mri", "color", "none"))
+                          group="augmentation", choices=PIPES)
     augment_target: float = option(0.6, "mean sign of D on reals that decides how often to "
                                    "augment", group="augmentation", minimum=0, below=1)
     augment_kimg: float = option(100.0, "images that take its probability from 0 to 1, at most "
@@ -122,7 +124,8 @@ class Fields:
     subject_pattern: str | None = option(
         None, "regular expression whose group is the subject in a file name; not given: OASIS, "
         "ADNI, BIDS, IXI", group="data")
-    max_images: int | None = option(None, "train on so many images, evenly spread", group="data",
+    max_images: int | None = option(None, "train on so many images, evenly spread; auto: on "
+                                   "all", group="data",
                                     unit="images", minimum=1)
 
     checkpoint: int = option(1, "save after so many epochs", group="output", unit="epochs",
@@ -133,7 +136,7 @@ class Fields:
     metrics: str | None = option(
         None, f"measure the averaged generator: a list of {', '.join(METRICS)}; or none; not "
         "given: swd,kid from 16 pixels up", group="output")
-    metrics_every: int | None = option(None, "measure after so many epochs; not given: at least "
+    metrics_every: int | None = option(None, "measure after so many epochs; auto: at least "
                                        f"{METRICS_KIMG} kimg", group="output", unit="epochs",
                                        minimum=1)
     on_collapse: str = option("warn", "when the watchdog sees a collapse: say so, roll back to "

@@ -56,6 +56,12 @@ def write_json(path, content):
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
+def inside(path, folder):
+    """Whether `path` is `folder` or lies in it, links followed; neither needs to exist."""
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath([path, folder]) == folder
+
+
 def sha256(path):
     """Return the hexadecimal SHA-256 of the file at `path`, read in pieces."""
     with open(path, "rb") as stream:

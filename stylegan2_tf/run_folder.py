@@ -21,6 +21,15 @@ from stylegan2_tf.options import flag
 CHANGEABLE = ("data_dir", "output_dir", "epochs", "checkpoint", "keep", "cache", "neptune",
               "metrics", "metrics_every", "best_metric", "on_collapse")
 FORBIDDEN = "[]*?\\\n"  # in a path, TensorFlow reads these as patterns and loses checkpoints
+MODEL_NAME = "generator.keras"
+
+
+def find_model(path):
+    """The saved generator in a run folder, or in its `Model`; None if there is none."""
+    for candidate in (Path(path) / MODEL_NAME, Path(path) / "Model" / MODEL_NAME):
+        if candidate.is_file():
+            return candidate
+    return None
 
 
 class RunFolder:

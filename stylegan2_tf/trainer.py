@@ -148,15 +148,16 @@ class Trainer:
             self.seconds = time.perf_counter() - started
             progress.update(self.config.batch)
             epoch = math.floor(self.epoch)
-            examined = epoch > epoch_before and self._examination_due(epoch)
-            measured = self.examiner.examine(self.nimg) if examined else {}
-            if epoch > epoch_before or self.signal or self.step % LOG_EVERY == 0:
+            ended = epoch > epoch_before
+            measured = self.examiner.examine(self.nimg) if (
+                ended and self._examination_due(epoch)) else {}
+            if ended or self.signal or self.step % LOG_EVERY == 0:
                 self._log(progress, alpha, measured)
             if measured:
                 self._keep_best(measured)
                 self._react()
-            if epoch > epoch_before:
-                self._end_epoch(progress, epoch, examined)
+            if ended:
+                self._end_epoch(progress, epoch, bool(measured))
 
     def _examination_due(self, epoch):
         every = self.config.metrics_interval(len(self.images))

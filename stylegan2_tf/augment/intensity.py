@@ -33,11 +33,8 @@ def shade(images, p, seed):
         A tensor like `images`.
     """
     count = images.shape[0]
-    gain = tf.exp(draws.sometimes(draws.normal((count,), CONTRAST), 0.0, count, p, seed,
-                                  draws.CONTRAST))
-    offset = draws.sometimes(draws.normal((count,), BRIGHTNESS), 0.0, count, p, seed,
-                             draws.BRIGHTNESS)
-    gain, offset = draws.per_image(gain), draws.per_image(offset)
+    gain = tf.exp(_values(draws.normal((count,), CONTRAST), 0.0, count, p, seed, draws.CONTRAST))
+    offset = _values(draws.normal((count,), BRIGHTNESS), 0.0, count, p, seed, draws.BRIGHTNESS)
     shaded = images * gain + (BLACK * (1.0 - gain) + offset)
     return tf.where((gain == 1.0) & (offset == 0.0), images, shaded)
 
@@ -57,13 +54,10 @@ def tint(images, p, seed):
         A tensor like `images`.
     """
     count = images.shape[0]
-
-    def some(draw, identity, stream):
-        return draws.per_image(draws.sometimes(draw, identity, count, p, seed, stream))
-
-    flip = some(draws.sign((count,)), 1.0, draws.LUMA)
-    angle = some(draws.uniform((count,), math.pi), 0.0, draws.HUE)
-    saturation = tf.exp(some(draws.normal((count,), SATURATION), 0.0, draws.SATURATION))
+    flip = _values(draws.sign((count,)), 1.0, count, p, seed, draws.LUMA)
+    angle = _values(draws.uniform((count,), math.pi), 0.0, count, p, seed, draws.HUE)
+    saturation = tf.exp(_values(draws.normal((count,), SATURATION), 0.0, count, p, seed,
+                                draws.SATURATION))
     grey = tf.reduce_mean(images, axis=-1, keepdims=True)
     colour = images - grey
     across = (tf.roll(colour, 1, -1) - tf.roll(colour, -1, -1)) / math.sqrt(3)  # 90 degrees on
@@ -84,8 +78,7 @@ def add_noise(images, p, seed):
         A tensor like `images`.
     """
     count = images.shape[0]
-    deviation = draws.per_image(
-        draws.sometimes(draws.normal((count,), NOISE), 0.0, count, p, seed, draws.NOISE))
+    deviation = _values(draws.normal((count,), NOISE), 0.0, count, p, seed, draws.NOISE)
     noise = tf.random.stateless_normal(images.shape, draws.fold(draws.fold(seed, draws.NOISE), 2))
     return tf.where(deviation == 0.0, images, images + tf.abs(deviation) * noise)
 
@@ -111,3 +104,8 @@ def cut_out(images, p, seed):
 
     inside = covered(0, height)[:, :, None, None] & covered(1, width)[:, None, :, None]
     return tf.where(inside, BLACK, images)
+
+
+def _values(*drawn):
+    """What `draws.sometimes` gives, one value an image, ready to act on whole images."""
+    return draws.per_image(draws.sometimes(*drawn))

@@ -4,8 +4,7 @@ import tensorflow as tf
 
 from stylegan2_tf.augment import geometry, intensity
 from stylegan2_tf.errors import UsageError
-
-PIPES = ("mri", "color", "none")
+from stylegan2_tf.fields import PIPES
 
 
 def augment(images, p, seed, pipe="mri", mirror=False):

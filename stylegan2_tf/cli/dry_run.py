@@ -9,8 +9,8 @@ import time
 
 import numpy as np
 
-from stylegan2_tf.cli.summary import check_count, division, summary
-from stylegan2_tf.data import choose, find_images
+from stylegan2_tf.cli.summary import check_count, summary
+from stylegan2_tf.data import choose, division_of, find_images
 from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
 TIMED_STEPS = 3  # of each variant
@@ -21,7 +21,7 @@ MAPS_OF_D, MAPS_OF_G = 18, 12  # feature maps that live at once for each channel
 def report(config):
     """Print derived settings, parameters, memory and the time to expect. Returns 0."""
     names = [os.path.relpath(path, config.data_dir) for path in find_images(config.data_dir)]
-    kept, _, lines = choose(names, **division(config))
+    kept, _, lines = choose(names, **division_of(config.to_json()))
     count = len(kept)
     check_count(config, count)
     tf = import_tensorflow()

@@ -1,11 +1,13 @@
 """`stylegan2-tf evaluate`: numbers, pictures and a privacy check, without any download."""
 
+import itertools
 import math
 import os
 import tempfile
 from pathlib import Path
 
 from stylegan2_tf.errors import UsageError
+from stylegan2_tf.files import inside
 
 
 def add_arguments(parser):
@@ -124,13 +126,11 @@ def _check_folders(arguments, model_file):
     sides = {"REAL_FOLDER": arguments.real, "--holdout": arguments.holdout,
              "MODEL_OR_FOLDER": None if model_file is not None else arguments.source,
              "--out": arguments.out}
-    sides = {name: os.path.realpath(path) for name, path in sides.items() if path}
-    for outer, folder in sides.items():
-        for inner, other in sides.items():
-            if inner != outer and outer != "--out" and os.path.commonpath(
-                    [folder, other]) == folder:
-                raise UsageError(f"{inner}: expected outside of {outer}, found {other} in it; "
-                                 "give another folder, or move it")
+    sides = {name: path for name, path in sides.items() if path}
+    for (outer, folder), (inner, path) in itertools.permutations(sides.items(), 2):
+        if outer != "--out" and inside(path, folder):
+            raise UsageError(f"{inner}: expected outside of {outer}, found {path} in it; give "
+                             "another folder, or move it")
     try:
         os.makedirs(arguments.out, exist_ok=True)
     except OSError as error:

@@ -1,11 +1,10 @@
 """What a training says about itself before it starts."""
 
-import os
-
 from stylegan2_tf.config import TrainConfig
 from stylegan2_tf.data import printable
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.fields import GROUP_SIZE
+from stylegan2_tf.files import inside
 from stylegan2_tf.options import flag
 from stylegan2_tf.presets import preset_values
 
@@ -48,16 +47,9 @@ def warnings(config):
     return lines
 
 
-def division(config):
-    """What `data.divide` takes of the configuration."""
-    return {name: getattr(config, name)
-            for name in ("holdout", "seed", "subject_pattern", "max_images")}
-
-
 def check_apart(config):
     """Refuse a run folder inside the data: its pictures would become training images."""
-    data, out = (os.path.realpath(path) for path in (config.data_dir, config.output_dir))
-    if os.path.commonpath([data, out]) == data:
+    if inside(config.output_dir, config.data_dir):
         raise UsageError(f"output_dir {config.output_dir}: expected a folder outside "
                          f"{config.data_dir}, found one inside; the pictures of the run would "
                          "become training images")

@@ -6,7 +6,6 @@ import dataclasses
 from stylegan2_tf.cli.summary import (
     check_apart,
     check_count,
-    division,
     explain_preset,
     summary,
     warnings,
@@ -62,7 +61,7 @@ def run(arguments):
 
 
 def _train(config, folder):
-    from stylegan2_tf.data import divide, find_images, pack
+    from stylegan2_tf.data import divide, division_of, find_images, pack
     from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
     for line in folder.compare(config):
@@ -70,7 +69,7 @@ def _train(config, folder):
     check_count(config, len(find_images(config.data_dir)))
     packed = pack(config.data_dir, config.cache or folder.path / "cache",
                   resolution=config.resolution, channels=config.channels, fit=config.fit)
-    images, holdout, lines = divide(packed, **division(config))
+    images, holdout, lines = divide(packed, **division_of(config.to_json()))
     check_count(config, len(images))
     for line in [*(f"note: {notice}" for notice in packed.notices), *lines]:
         print(line)
@@ -101,8 +100,6 @@ def _reader(field):
 
 def _help(field):
     text, unit = field.metadata["help"], field.metadata["unit"]
-    if may_be_auto(field):
-        text = text.replace("not given:", "auto:")
     if field.metadata["group"] == "positional" or field.default is None:
         return f"{text} [{unit}]" if unit else text
     default = "off" if field.default is False else f"{field.default} {unit}".rstrip()

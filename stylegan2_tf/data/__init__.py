@@ -7,6 +7,7 @@ from stylegan2_tf.lazy import lazy
 
 _HOME = {
     "find_images": "index",
+    "spread": "index",
     "printable": "index",
     "UnreadableImage": "decode",
     "read_image": "decode",
@@ -15,6 +16,7 @@ _HOME = {
     "pack": "packed",
     "choose": "division",
     "divide": "division",
+    "division_of": "division",
     "check_disjoint": "subjects",
     "find_subjects": "subjects",
     "halves": "subjects",

@@ -2,8 +2,15 @@
 
 import numpy as np
 
+from stylegan2_tf.data.index import spread
 from stylegan2_tf.data.subjects import split_by_subject, subject_scheme
 from stylegan2_tf.errors import UsageError
+
+
+def division_of(config):
+    """What `divide` and `choose` take of a configuration's fields, a dict."""
+    return {name: config[name] for name in ("holdout", "seed", "subject_pattern", "max_images")
+            if name in config}
 
 
 def divide(packed, **options):
@@ -49,7 +56,7 @@ def choose(names, *, holdout=0.0, seed=0, subject_pattern=None, max_images=None)
         scheme, subjects = subject_scheme(names, subject_pattern)
         lines.append(_describe(scheme, subjects, kept, held))
     if max_images is not None and max_images < len(kept):
-        kept = kept[np.arange(max_images) * len(kept) // max_images]
+        kept = kept[spread(max_images, len(kept))]
         lines.append(f"--max-images: {max_images:,} of {len(names):,} images are trained on")
     return kept, held, lines
 

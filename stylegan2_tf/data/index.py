@@ -47,6 +47,11 @@ def find_images(folder):
     return [folder / path[len(top) :].lstrip(os.sep) for path in images]
 
 
+def spread(count, total):
+    """`count` indices below `total`, evenly spread from 0 on; `count` is at most `total`."""
+    return [index * total // count for index in range(count)]
+
+
 def printable(name):
     """Return `name` (a path or text) as one line that any terminal can show.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from stylegan2_tf.data import build, decode
-from stylegan2_tf.data.index import find_images, printable
+from stylegan2_tf.data.index import find_images, printable, spread
 from stylegan2_tf.errors import OutputError, UsageError
 from stylegan2_tf.files import replacing, sha256, sweep, write_json
 
@@ -110,7 +110,7 @@ def pack(folder, cache_dir, *, resolution, channels, fit="pad", max_images=None,
     settings = _settings(folder, resolution, channels, fit, max_images)
     paths = find_images(folder)
     if max_images is not None and max_images < len(paths):
-        paths = [paths[i * len(paths) // max_images] for i in range(max_images)]
+        paths = [paths[index] for index in spread(max_images, len(paths))]
     files = [_state(path, folder) for path in paths]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:12]
     home = Path(cache_dir) / f"packed-{key}"

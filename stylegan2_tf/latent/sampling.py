@@ -9,9 +9,8 @@ from keras import ops
 
 import stylegan2_tf.networks  # noqa: F401  registers the classes that a model file names
 from stylegan2_tf import files
-from stylegan2_tf.errors import DataError
-
-MODEL_NAME = "generator.keras"
+from stylegan2_tf.errors import DataError, one_line
+from stylegan2_tf.run_folder import MODEL_NAME, find_model
 
 
 def make_latents(n, z_dim, seed=0):
@@ -92,7 +91,7 @@ def load(path):
         model = keras.saving.load_model(model_file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds on a damaged archive
         raise DataError(f"{model_file}: expected a model saved by stylegan2_tf, found: "
-                        f"{' '.join(str(error).split())[:200]}") from error
+                        f"{one_line(error)}") from error
     if not isinstance(model, stylegan2_tf.networks.Generator):
         raise DataError(f"{model_file}: expected a Generator, found {type(model).__name__}; "
                         f"give {MODEL_NAME}")
@@ -100,9 +99,9 @@ def load(path):
 
 
 def _find_model(path):
-    for candidate in (path, path / MODEL_NAME, path / "Model" / MODEL_NAME):
-        if candidate.is_file():
-            return candidate
+    model_file = path if path.is_file() else find_model(path)
+    if model_file is not None:
+        return model_file
     raise DataError(f"{path}: expected a run folder or {MODEL_NAME}, found "
                     f"{'no model in it yet' if path.exists() else 'nothing there'}")
 

@@ -60,8 +60,7 @@ def evaluate(fakes, train, holdout=None, *, extractor, n=2048, seed=0, subject_p
             curves[measure.name] = _curve(measure, described)
     near = memorisation(
         fakes.images, train.images, holdout=holdout and holdout.images,
-        train_groups=find_subjects(train.names, subject_pattern), extractor=extractor, seed=seed,
-        progress=progress)
+        train_groups=sets.subjects, extractor=extractor, seed=seed, progress=progress)
     return Evaluation(values, curves, near, train.images, train.names, fakes.images,
                       sets.images[0], _provenance(sets, extractor, n, seed), tuple(sets.warnings))
 
@@ -78,20 +77,20 @@ class _Sets:
     Attributes:
         images: Three arrays `[N, H, W, C]`.
         groups: Three arrays of N labels: subjects of the real images, the image itself else.
+        subjects: Of each training image, or None where the names tell none.
         warnings: What the reader must know about them.
     """
 
     def __init__(self, fakes, train, holdout, n, seed, pattern):
-        subjects = find_subjects(train.names, pattern)
-        if holdout is not None:  # together: a single person alone is no naming scheme
-            together = find_subjects([*train.names, *holdout.names], pattern)
-            subjects = together and together[:len(train.names)]
+        # Together: a single person held out is no naming scheme alone.
+        known = find_subjects([*train.names, *(holdout.names if holdout else ())], pattern)
+        self.subjects = known and known[:len(train.names)]
         if holdout is None:
-            first, second = halves(subjects or range(len(train.images)), seed=seed)
-            real = [(train, subjects, first), (train, subjects, second)]
+            parts = halves(self.subjects or range(len(train.images)), seed=seed)
+            real = [(train, self.subjects, part) for part in parts]
         else:
-            of_holdout = together and together[len(train.names):]
-            real = [(holdout, of_holdout, None), (train, subjects, None)]
+            of_holdout = known and known[len(train.names):]
+            real = [(holdout, of_holdout, None), (train, self.subjects, None)]
         self.sources = {"fakes": fakes, "train": train, "holdout": holdout}
         sides = [_pick(*side) for side in (*real, (fakes, None, None))]
         self.size = min(n, *(len(chosen) for _, chosen, _ in sides))
@@ -106,7 +105,6 @@ class _Sets:
             taken = np.sort(rng.permutation(chosen)[:self.size])
             self.images.append(images[taken])
             self.groups.append(groups[taken])
-        self.by_subject = subjects is not None
         self.warnings = self._warnings()
 
     def _warnings(self):
@@ -114,7 +112,7 @@ class _Sets:
         if self.size < FEW:
             lines.append(f"only {self.size} images on each side: values are biased and unsure; "
                          f"{FEW} or more are better")
-        if not self.by_subject:
+        if self.subjects is None:
             lines.append("no subjects in the file names: intervals treat every image as "
                          "independent, which slices of one brain are not (--subject-pattern)")
         if self.sources["holdout"] is None:
@@ -162,5 +160,5 @@ def _provenance(sets, extractor, n, seed):
         versions[package] = importlib.metadata.version(package)
     return {**{name: source.about for name, source in sets.sources.items() if source is not None},
             "images_on_each_side": sets.size, "n": n, "seed": seed,
-            "groups": "subjects" if sets.by_subject else "images", "extractor": extractor.label,
+            "groups": "subjects" if sets.subjects else "images", "extractor": extractor.label,
             "shape": list(sets.images[0].shape[1:]), "versions": versions}

@@ -2,8 +2,7 @@
 
 import functools
 
-import numpy as np
-
+from stylegan2_tf.data import spread
 from stylegan2_tf.metrics.extractors import make_extractor
 from stylegan2_tf.metrics.feature_space import FeatureSpace
 from stylegan2_tf.metrics.histogram import IntensityHistogram
@@ -37,7 +36,7 @@ class Monitor:
         of_features = [name for name in self.names if name not in PIXELS]
         if of_features:
             self._measures.append(FeatureSpace(make_extractor("random"), of_features))
-        chosen = images[np.arange(self.count) * len(images) // self.count]
+        chosen = images[spread(self.count, len(images))]
         self._reference = [measure.describe(chosen) for measure in self._measures]
 
     def measure(self, fakes):

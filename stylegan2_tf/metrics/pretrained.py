@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from stylegan2_tf import files
-from stylegan2_tf.errors import DataError, UsageError
+from stylegan2_tf.errors import DataError, UsageError, one_line
 from stylegan2_tf.metrics.extractors import Extractor, resize
 from stylegan2_tf.networks import Discriminator
 
@@ -52,7 +52,7 @@ class KerasModel(Extractor):
         try:
             found = ops.convert_to_numpy(ops.cast(self._function(images), "float32"))
         except Exception as error:  # whatever the layers of a stranger's model raise
-            raise _unfit(self._path, _one_line(error)) from error
+            raise _unfit(self._path, one_line(error)) from error
         if found.ndim < 2 or len(found) != len(images):
             raise _unfit(self._path, f"output {found.shape} for images {images.shape}")
         return found.reshape(len(found), -1, found.shape[-1]).mean(axis=1)
@@ -93,7 +93,7 @@ def _open_graph(path):
         definition.ParseFromString(Path(path).read_bytes())
     except Exception as error:  # protobuf's own kinds
         raise DataError(f"{path}: expected a frozen TensorFlow graph, found: "
-                        f"{_one_line(error)}; give {INCEPTION_FILES}") from error
+                        f"{one_line(error)}; give {INCEPTION_FILES}") from error
     names = {node.name for node in definition.node}
     inputs = [name for name in ("ExpandDims", "Mul") if name in names]
     if "pool_3" not in names or not inputs:
@@ -160,7 +160,7 @@ def _inception_v3(path):
         model.load_weights(path)
     except Exception as error:  # HDF5, shape and layer errors
         raise DataError(f"{path}: expected weights of InceptionV3 without its top, found: "
-                        f"{_one_line(error)}; give {INCEPTION_FILES}") from error
+                        f"{one_line(error)}; give {INCEPTION_FILES}") from error
     return model
 
 
@@ -178,7 +178,7 @@ def _load(path):
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds on a damaged archive
-        raise DataError(f"{path}: expected a Keras model, found: {_one_line(error)}") from error
+        raise DataError(f"{path}: expected a Keras model, found: {one_line(error)}") from error
 
 
 def _require(path):
@@ -189,10 +189,6 @@ def _require(path):
 def _unfit(path, found):
     return DataError(f"{path}: expected a model of one image [height, width, channels] to "
                      f"features, found {found}")
-
-
-def _one_line(error):
-    return " ".join(str(error).split())[:200]
 
 
 def match_channels(images, channels, name):

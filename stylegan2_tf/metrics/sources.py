@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stylegan2_tf.data import divide, find_images, pack
+from stylegan2_tf.data import divide, division_of, find_images, pack
 from stylegan2_tf.data.decode import UnreadableImage, opened
 from stylegan2_tf.errors import DataError, UsageError
+from stylegan2_tf.fields import SMALLEST_MEASURED
 from stylegan2_tf.files import sha256
+from stylegan2_tf.run_folder import find_model
 
-SMALLEST, LARGEST = 16, 1024  # sides that the measures are made for
+LARGEST = 1024  # side that the measures are made for
 LOOKED_AT = 64  # files whose size decides that of the comparison
 DRAWN_AT_ONCE = 64
 
@@ -53,13 +55,11 @@ def find_generator(path):
     path = Path(path)
     if path.suffix == ".keras":
         return path
-    for candidate in (path / "generator.keras", path / "Model" / "generator.keras"):
-        if candidate.is_file():
-            return candidate
-    if (path / "config.json").is_file() or (path / "checkpoints").is_dir():
+    model_file = find_model(path)
+    if model_file is None and ((path / "config.json").is_file() or (path / "checkpoints").is_dir()):
         raise DataError(f"{path}: expected a model, found a run without one yet; it is saved after "
                         "the first epoch")
-    return None
+    return model_file
 
 
 def draw_images(path, n, seed=0, truncation_psi=1.0):
@@ -107,11 +107,8 @@ def read_as_trained(folder, cache, form, manifest):
         user). Where `folder` holds other images, all of them are taken, and a line says so.
     """
     packed = _pack(folder, cache, form)
-    config = manifest.get("config", {})
-    chosen = {name: config[name] for name in ("holdout", "seed", "subject_pattern", "max_images")
-              if name in config}
     try:
-        train, held, lines = divide(packed, **chosen)
+        train, held, lines = divide(packed, **division_of(manifest.get("config", {})))
     except (DataError, UsageError):  # other names than those of the run
         train = None
     if train is None or manifest.get("images") != train.fingerprint:
@@ -157,7 +154,8 @@ def find_form(folder, resolution=None, channels=None, fit="pad"):
 
 def check_form(form):
     """Refuse sides that no measure is made for. Raises `UsageError`."""
-    if min(form.resolution) < SMALLEST or max(form.resolution) > LARGEST:
+    if min(form.resolution) < SMALLEST_MEASURED or max(form.resolution) > LARGEST:
         height, width = form.resolution
-        raise UsageError(f"--resolution: expected sides of {SMALLEST} to {LARGEST} pixels, found "
-                         f"{height}x{width}; two folders can be brought to another by it")
+        raise UsageError("--resolution: expected sides of "
+                         f"{SMALLEST_MEASURED} to {LARGEST} pixels, "
+                         f"found {height}x{width}; two folders can be brought to another by it")
