@@ -24,16 +24,17 @@ JUDGED = 512  # images on each side of a distance
 
 def train(config, packed, kimg):
     """Train `config` for `kimg` and return (seconds, generated images `[N, H, W, 1]`)."""
+    from stylegan2_tf.building import make_networks
     from stylegan2_tf.data import batches
     from stylegan2_tf.latent.sampling import draw, make_latents
     from stylegan2_tf.step import TrainStep
-    from stylegan2_tf.trainer import make_networks
 
     step = TrainStep(*make_networks(config), config)
     stream = iter(batches(packed, batch=config.batch, seed=config.seed))
     started = time.perf_counter()
     for nimg in range(0, int(1000 * kimg), config.batch):
-        step(next(stream), nimg, config.alpha(nimg / len(packed)))
+        images, _ = next(stream)
+        step(images, nimg, config.alpha(nimg / len(packed)))
     fakes = draw(step.generator_ema, make_latents(JUDGED, config.latent, seed=1))
     return time.perf_counter() - started, fakes
 

@@ -1,10 +1,15 @@
 """The pictures of a run: real images, augmented ones, samples of every epoch, GIF and plots."""
 
+import time
+
 import numpy as np
 
 from stylegan2_tf import artifacts
 from stylegan2_tf.data import order
-from stylegan2_tf.latent.sampling import draw, make_latents
+from stylegan2_tf.latent.sampling import draw, enlarged, make_latents
+from stylegan2_tf.plots import save_loss_plot
+
+PLOT_SECONDS = 30  # between two loss plots, at least: each takes about one
 
 
 class Album:
@@ -21,6 +26,7 @@ class Album:
         self.config, self.run, self._step = config, run, step_function
         self._latents = make_latents(config.val, config.latent, config.seed)
         chosen = order(config.seed, 0, min(config.val, len(images)), len(images))
+        self._plotted = -PLOT_SECONDS
         self._reals = images.array[np.sort(chosen)]
         if self._reals.dtype == np.uint16:
             self._reals = (self._reals / 257.0).round().astype(np.uint8)
@@ -30,16 +36,36 @@ class Album:
         artifacts.save_grid(self._reals, self.run.samples / "reals.png")
 
     def end_epoch(self, epoch, nimg):
-        """Samples, GIF, plot, and real images as the discriminator sees them now.
+        """Samples, also beside reals, GIF, and real images as the discriminator sees them.
+
+        With classes the samples are of every class in turn. Now and then also the loss plot.
 
         Returns:
             Path of the sample grid.
         """
-        grid = artifacts.sample_path(self.run.samples, epoch)
-        artifacts.save_grid(draw(self._step.generator_ema, self._latents), grid)
-        artifacts.save_gif(self.run.samples, self.run.path / "training.gif", epoch)
-        artifacts.save_loss_plot(self.run.log_file, self.run.path / "losses.png")
+        samples, caption = self.run.samples, self._caption(epoch, nimg)
+        fakes = enlarged(draw(self._step.generator_ema, self._latents), self.config.sides)
+        grid = artifacts.sample_path(samples, epoch)
+        artifacts.save_grid(fakes, grid, caption)
+        artifacts.save_png(artifacts.fake_beside_real(fakes, self._reals),
+                           samples / f"fake-vs-real-epoch-{epoch:04d}.png", caption)
+        artifacts.save_gif(samples, self.run.path / "training.gif", epoch)
+        if time.monotonic() - self._plotted >= PLOT_SECONDS:
+            self.plot()
         if self.config.augment != "none":
-            artifacts.save_grid(self._step.seen(self._reals, nimg),
-                                self.run.samples / "augmented.png")
+            artifacts.save_grid(self._step.seen(self._reals, nimg), samples / "augmented.png")
         return grid
+
+    def plot(self):
+        """The plot of losses so far."""
+        save_loss_plot(self.run.log_file, self.run.path / "losses.png")
+        self._plotted = time.monotonic()
+
+    def _caption(self, epoch, nimg):
+        """What the GIF says above a frame: the stage of a progressive training."""
+        stage = self._step.stage
+        if stage.level is None:
+            return None
+        fade = stage.fade(nimg)
+        fading = "" if fade == 1.0 else f", fading in {fade:.0%}"
+        return f"epoch {epoch}: {stage.name}{fading}"

@@ -1,32 +1,34 @@
-"""What a run leaves to look at and to use: grids, GIF, loss plot, saved models, manifest."""
+"""What a run leaves to look at and to use: grids, GIF, saved models, manifest."""
 
 import contextlib
-import csv
 import math
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from stylegan2_tf import files
 from stylegan2_tf.latent.sampling import to_uint8
-from stylegan2_tf.run_folder import MODEL_NAME
+from stylegan2_tf.run_folder import DISCRIMINATOR_NAME, MODEL_NAME
 
 GIF_SIDE = 512  # pixels, at most
 GIF_FRAMES = 200  # at most; longer runs are thinned evenly
 FRAME_MS = 250
 LAST_FRAME_MS = 2000
+READABLE = 256  # pixels: pictures with words are enlarged to it
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def image_grid(images):
-    """Tile images `[N, H, W, C]`, uint8 or floats in `[-1, 1]`, into a nearly square picture."""
+def image_grid(images, columns=None):
+    """Tile images `[N, H, W, C]`, uint8 or floats in `[-1, 1]`, into a picture, nearly square or
+    with so many columns."""
     if images.dtype != np.uint8:
         images = to_uint8(images)
     count, height, width, channels = images.shape
-    columns = math.ceil(math.sqrt(count))
+    columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     canvas = np.zeros((rows * columns, height, width, channels), np.uint8)
     canvas[:count] = images
@@ -35,10 +37,46 @@ def image_grid(images):
     return Image.fromarray(canvas[..., 0] if channels == 1 else canvas, MODES[channels])
 
 
-def save_grid(images, path):
-    """Write `image_grid(images)` as PNG to `path`."""
+def save_grid(images, path, caption=None, columns=None):
+    """Write `image_grid(images, columns)` as PNG to `path`; see `save_png`."""
+    save_png(image_grid(images, columns), path, caption)
+
+
+def save_png(picture, path, caption=None):
+    """Write a PIL image to `path`; its metadata hold the `caption` that `save_gif` draws."""
+    about = PngInfo()
+    if caption:
+        about.add_text("caption", caption)
     with files.replacing(path) as temporary:
-        image_grid(images).save(temporary)
+        picture.save(temporary, pnginfo=about)
+
+
+def fake_beside_real(fakes, reals):
+    """Equally many generated and real images in two grids side by side, a word above each.
+
+    Where one kind is smaller, as in an early stage of progressive growing, its pixels are
+    enlarged, and so are those of tiny images.
+
+    Args:
+        fakes: `[N, H, W, C]`, uint8 or floats in `[-1, 1]`. The first are shown if there are
+            more of them than reals.
+        reals: Likewise, of the same shape in proportion.
+
+    Returns:
+        A PIL image.
+    """
+    count = min(len(fakes), len(reals))
+    grids = [image_grid(images[:count]) for images in (fakes, reals)]
+    size = _enlarged(max(grid.size for grid in grids))
+    words = ("generated", "real")
+    font = _font(words, size[0])
+    left, right = (_titled(grid.resize(size, Image.Resampling.NEAREST), word, font)
+                   for grid, word in zip(grids, words, strict=True))
+    gap = font.size
+    both = Image.new(left.mode, (left.width + gap + right.width, left.height), "white")
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width + gap, 0))
+    return both
 
 
 def sample_path(folder, epoch):
@@ -47,53 +85,65 @@ def sample_path(folder, epoch):
 
 
 def save_gif(samples, path, epoch):
-    """Make the GIF of the sample grids up to `epoch`: it loops and rests on the last frame."""
+    """Make the GIF of the sample grids up to `epoch`: it loops and rests on the last frame.
+
+    Grids of fewer pixels are enlarged to the largest. Captions that `save_grid` was given
+    stand in a bar above each frame.
+    """
     grids = [sample_path(samples, number) for number in range(1, epoch + 1)]
     grids = [grid for grid in grids if grid.exists()]
     stride = math.ceil(len(grids) / GIF_FRAMES)
-    frames = [_frame(grid) for grid in grids[::-1][::stride][::-1]]
+    frames = _frames(grids[::-1][::stride][::-1])
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
     with files.replacing(path) as temporary:
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations,
                        loop=0)
 
 
-def _frame(grid):
+def _frames(grids):
+    sizes, captions = zip(*map(_size_and_caption, grids), strict=True)
+    size = max(sizes)
+    if max(size) > GIF_SIDE:
+        size = tuple(max(1, round(side * GIF_SIDE / max(size))) for side in size)
+    if not any(captions):
+        return [_frame(grid, size) for grid in grids]
+    size = _enlarged(size)
+    font = _font(captions, size[0])
+    return [_titled(_frame(grid, size), caption, font)
+            for grid, caption in zip(grids, captions, strict=True)]
+
+
+def _size_and_caption(grid):
+    with Image.open(grid) as image:
+        return image.size, image.info.get("caption", "")
+
+
+def _frame(grid, size):
     with Image.open(grid) as image:
         frame = image.convert("L" if image.mode == "L" else "RGB")
-    scale = GIF_SIDE / max(frame.size)
-    if scale < 1:
-        size = tuple(max(1, round(side * scale)) for side in frame.size)
-        frame = frame.resize(size, Image.Resampling.LANCZOS)
-    return frame
+    shrinks = frame.width > size[0]
+    return frame.resize(size, Image.Resampling.LANCZOS if shrinks else Image.Resampling.NEAREST)
 
 
-def save_loss_plot(log_file, path):
-    """Plot losses, scores and gradient norms of `log.csv` over the images seen."""
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+def _enlarged(size):
+    """`size`, or the smallest whole multiple of it that has words readable."""
+    return tuple(side * math.ceil(READABLE / max(size)) for side in size)
 
-    with open(log_file, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    panels = {"losses": ("d_loss", "g_loss", "r1", "gradient_penalty"),
-              "scores of D": ("score_real", "score_fake"),
-              "gradient norms": ("d_grad_norm", "g_grad_norm")}
-    figure, axes = pyplot.subplots(len(panels), 1, figsize=(9, 9), sharex=True,
-                                   layout="constrained")
-    for axis, (title, names) in zip(axes, panels.items(), strict=True):
-        for name in names:
-            points = [(int(row["nimg"]) / 1000, float(row[name])) for row in rows if row[name]]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=name, linewidth=1)
-        axis.set_ylabel(title)
-        axis.grid(alpha=0.3)
-        axis.legend(loc="upper right", fontsize="small")
-    axes[-1].set_yscale("log")
-    axes[-1].set_xlabel("images seen (kimg)")
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    pyplot.close(figure)
+
+def _font(texts, width):
+    """Pillow's own font, small enough for each of the texts to fit into `width` pixels."""
+    size = max(12, width // 24)
+    longest = max(ImageFont.load_default(size).getlength(text) for text in texts)
+    return ImageFont.load_default(min(size, max(6, int(size * 0.96 * width / longest))))
+
+
+def _titled(picture, title, font):
+    """`picture` below a white bar with `title`."""
+    bar = round(1.6 * font.size)
+    canvas = Image.new(picture.mode, (picture.width, bar + picture.height), "white")
+    canvas.paste(picture, (0, bar))
+    ImageDraw.Draw(canvas).text((picture.width / 2, bar / 2), title, "black", font, anchor="mm")
+    return canvas
 
 
 def save_models(folder, generator, discriminator, **about):
@@ -110,7 +160,7 @@ def save_models(folder, generator, discriminator, **about):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    models = {MODEL_NAME: generator, "discriminator.keras": discriminator}
+    models = {MODEL_NAME: generator, DISCRIMINATOR_NAME: discriminator}
     temporaries = {name: folder / f".tmp-{name}" for name in models}
     try:
         for name, model in models.items():

@@ -10,11 +10,14 @@ import difflib
 import json
 import math
 
+from stylegan2_tf.checks import check_all
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.fields import LR_SCALES, METRICS, METRICS_KIMG, SMALLEST_MEASURED, Fields
-from stylegan2_tf.options import AUTO, SIZES, check_value, may_be_auto
+from stylegan2_tf.options import AUTO, SIZES, Sides, check_value, may_be_auto
 from stylegan2_tf.presets import preset_values
+from stylegan2_tf.sides import as_pair, doublings, shortest
 
+MAPPING_LR_MULTIPLIER = 0.01  # SG1 appendix C
 MAX_ALPHA = 0.5  # fade-in ends at the residual block of StyleGAN2
 
 
@@ -29,27 +32,39 @@ class TrainConfig(Fields):
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check_value(field, getattr(self, field.name))
-        _check_sizes(self)
-        if self.style_mixing > 1:
-            raise UsageError("--style-mixing: expected a probability, 0 to 1, "
-                             f"found {self.style_mixing}")
-        if self.mirror and self.augment == "none":
-            raise UsageError("--mirror: expected with --augment mri or color, found --augment "
-                             "none, which changes nothing")
-        _check_metrics(self)
+        check_all(self)
 
     # -- values that follow from others ------------------------------------------------
 
     @property
+    def sides(self):
+        """Height and width of the images."""
+        return as_pair(self.resolution)
+
+    @property
+    def first_sides(self):
+        """Height and width where the generator starts."""
+        return self._reduced(self.g_input_res)
+
+    @property
+    def final_sides(self):
+        """Height and width where the discriminator ends."""
+        return self._reduced(self.d_final_res)
+
+    def _reduced(self, shorter):
+        times = min(self.sides) / min(as_pair(shorter))
+        return tuple(int(side / times) for side in self.sides)
+
+    @property
     def generator_filters(self):
         """Channels at each resolution, from `g_input_res` up to `resolution`."""
-        levels = int(math.log2(self.resolution // self.g_input_res)) + 1
+        levels = doublings(self.sides, self.first_sides) + 1
         return [self._bounded(self.g_init_filters >> level) for level in range(levels)]
 
     @property
     def discriminator_filters(self):
         """Channels of each block, from `resolution` down to 2 x `d_final_res`."""
-        levels = int(math.log2(self.resolution // self.d_final_res))
+        levels = doublings(self.sides, self.final_sides)
         return [self._bounded(self.d_input_filters << level) for level in range(levels)]
 
     def _bounded(self, filters):
@@ -60,12 +75,25 @@ class TrainConfig(Fields):
         return self.w_dim or self.latent
 
     @property
+    def mapping_depth(self):
+        """Dense layers of the mapping network: SG1 has 8, ADA 2 for small data sets."""
+        return self.mapping_layers or (8 if self.arch == "stylegan" else 2)
+
+    @property
+    def mapping_multiplier(self):
+        """Learning rate of the mapping network relative to the rest of the generator."""
+        return self.mapping_lr / self.lr if self.mapping_lr else MAPPING_LR_MULTIPLIER
+
+    @property
     def adam_rate(self):
         return self.lr * (self.lr_scale or LR_SCALES[self.loss])
 
     @property
-    def r1_weight(self):
-        """Gamma of R1; 0 with WGAN-GP, which has its own penalty.
+    def d_adam_rate(self):
+        return self.adam_rate * (self.d_lr or self.lr) / self.lr
+
+    def r1_weight_at(self, sides, batch):
+        """Gamma of R1 for images of `sides`; 0 with WGAN-GP, which has its own penalty.
 
         Fifty times ADA's rule of 0.0002 R^2 / batch, at most StyleGAN2's 10: with narrow
         networks and few images ADA's let the discriminator run away (64 px, one seed). Short
@@ -74,17 +102,32 @@ class TrainConfig(Fields):
         if self.loss == "wgan-gp":
             return 0.0
         if self.r1_gamma is None:
-            return min(0.01 * self.resolution**2 / self.batch, 10.0)
+            return min(0.01 * math.prod(sides) / batch, 10.0)
         return self.r1_gamma
 
-    @property
-    def r2_weight(self):
+    def r2_weight_at(self, sides, batch):
         """Gamma of R2: the relativistic loss needs both to converge (R3 section 2)."""
         if self.loss == "wgan-gp":
             return 0.0
         if self.r2_gamma is None:
-            return self.r1_weight if self.loss == "relativistic" else 0.0
+            return self.r1_weight_at(sides, batch) if self.loss == "relativistic" else 0.0
         return self.r2_gamma
+
+    @property
+    def r1_weight(self):
+        return self.r1_weight_at(self.sides, self.stage_batches[-1])
+
+    @property
+    def r2_weight(self):
+        return self.r2_weight_at(self.sides, self.stage_batches[-1])
+
+    @property
+    def stage_batches(self):
+        """The batch of each stage; of one stage where nothing grows."""
+        if not self.progressive:
+            return [self.batch]
+        given = [int(batch) for batch in (self.stage_batch or str(self.batch)).split(",")]
+        return given + given[-1:] * (len(self.generator_filters) - len(given))
 
     @property
     def d_interval(self):
@@ -105,7 +148,7 @@ class TrainConfig(Fields):
     def metric_names(self):
         """What is measured during training, a tuple of keys of `METRICS`."""
         if self.metrics is None:
-            return ("swd", "kid") if self.resolution >= SMALLEST_MEASURED else ()
+            return ("swd", "kid") if min(self.sides) >= SMALLEST_MEASURED else ()
         return () if self.metrics == "none" else tuple(self.metrics.split(","))
 
     @property
@@ -143,7 +186,10 @@ def make_config(given):
             given[field.name] = None
         if field.name in given:
             check_value(field, given[field.name])
-    values = {**preset_values(given.get("preset"), given.get("resolution", 64)), **given}
+            if field.type == Sides:
+                given[field.name] = shortest(given[field.name])
+    values = {**preset_values(
+        given.get("preset"), given.get("resolution", 64), given.get("arch")), **given}
     missing = [name for name in ("data_dir", "output_dir", *SIZES) if name not in values]
     if missing:
         raise UsageError(
@@ -165,37 +211,3 @@ def _check_name(name):
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0)[0]
         raise UsageError(f"unknown field {name!r} in the configuration; the nearest is {near!r}")
-
-
-def _check_sizes(config):
-    """Refuse sizes that do not go together."""
-    for name in ("g_input_res", "d_final_res"):
-        start = getattr(config, name)
-        ratio = config.resolution / start
-        if start >= config.resolution:
-            raise UsageError(f"{name}: expected below --resolution {config.resolution}, "
-                             f"found {start}; give a smaller one, for example 8")
-        if ratio != int(ratio) or int(ratio) & (int(ratio) - 1):
-            raise UsageError(f"--resolution: expected {name} {start} times a power of two, "
-                             f"found {config.resolution}; nearest: "
-                             f"{start * 2 ** max(round(math.log2(ratio)), 1)}")
-    halvings = int(math.log2(config.resolution // config.g_input_res))
-    if config.g_init_filters >> halvings < 1:
-        raise UsageError(f"g_init_filters: expected at least {2**halvings}, because channels are "
-                         f"halved {halvings} times up to {config.resolution} pixels, "
-                         f"found {config.g_init_filters}")
-
-
-def _check_metrics(config):
-    """Refuse unknown metrics, and those that images are too small for."""
-    for name in config.metric_names:
-        if name not in METRICS:
-            raise UsageError(f"--metrics: expected none or a list of {', '.join(METRICS)}, found "
-                             f"{name!r}; for example swd,kid")
-    if config.metric_names and config.resolution < SMALLEST_MEASURED:
-        raise UsageError(f"--metrics: expected images of at least {SMALLEST_MEASURED} pixels, "
-                         f"found --resolution {config.resolution}; give --metrics none")
-    if config.best_metric and config.best_metric not in config.metric_names:
-        raise UsageError(f"--best-metric: expected one of --metrics "
-                         f"{','.join(config.metric_names) or 'none'}, found "
-                         f"{config.best_metric}; measure it, too")

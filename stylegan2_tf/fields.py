@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from stylegan2_tf.options import option
+from stylegan2_tf.options import Sides, option
 from stylegan2_tf.presets import PRESETS
 
 GROUP_SIZE = 4  # images in a minibatch-stddev group
@@ -15,6 +15,7 @@ METRICS = {"swd": False, "ms-ssim": None, "spectrum": False, "histogram": False,
 METRICS_KIMG = 15  # between two measurements, at least: they then cost under 5 % of the time
 SMALLEST_MEASURED = 16  # pixels
 
+ARCHITECTURES = ("stylegan2", "stylegan", "dcgan")
 PIPES = ("mri", "color", "none")  # of augmentation; see `augment/`
 
 # Adam's rate is lr x lr_scale. 12.5 turns the rates made for weights of std 0.02
@@ -30,12 +31,13 @@ class Fields:
     data_dir: str = option("", "folder of the training images", group="positional")
     output_dir: str = option("", "run folder; the same command again resumes",
                              group="positional")
-    g_input_res: int = option(8, "resolution where the generator starts", group="positional",
-                              unit="pixels", minimum=2)
+    g_input_res: Sides = option(8, "resolution where the generator starts: a side, the shorter "
+                                "one, or such as 15x16", group="positional", unit="pixels",
+                                minimum=2)
     g_init_filters: int = option(512, "channels there; halved at every doubling",
                                  group="positional", unit="channels", minimum=1)
-    d_final_res: int = option(8, "resolution where the discriminator ends", group="positional",
-                              unit="pixels", minimum=2)
+    d_final_res: Sides = option(8, "resolution where the discriminator ends",
+                                group="positional", unit="pixels", minimum=2)
     d_input_filters: int = option(32, "channels of the discriminator at full resolution; "
                                   "doubled at every halving", group="positional",
                                   unit="channels", minimum=1)
@@ -45,19 +47,39 @@ class Fields:
 
     preset: str | None = option(None, "set the five sizes and the rates at once",
                                 group="networks", choices=PRESETS)
-    resolution: int = option(64, "side of the images", group="networks", unit="pixels",
-                             minimum=4)
+    arch: str = option("stylegan2", "the generator: StyleGAN2's modulated convolutions and "
+                       "skips, StyleGAN's AdaIN, or DCGAN with skips; all share the "
+                       "discriminator", group="networks", choices=ARCHITECTURES)
+    resolution: Sides = option(64, "side of the images, or height x width such as 240x256",
+                               group="networks", unit="pixels", minimum=4)
     channels: int = option(1, "1 grey, 3 RGB, 4 RGBA", group="networks", choices=(1, 3, 4))
     latent: int = option(100, "length of z (z_dim)", group="networks", minimum=1)
     w_dim: int | None = option(None, "length of w; auto: that of z", group="networks",
                                minimum=1)
-    mapping_layers: int = option(2, "dense layers from z to w; 8 for more than 30,000 images",
-                                 group="networks", minimum=1)
+    mapping_layers: int | None = option(
+        None, "dense layers from z to w; auto: 2, or 8 with stylegan; 8 for more than 30,000 "
+        "images", group="networks", minimum=1)
     max_filters: int | None = option(None, "most channels in any layer; auto: no bound",
                                      group="networks", unit="channels", minimum=1)
     convolutions: int = option(2, "at each resolution of both networks: 2 as in StyleGAN2, or "
                                "only the one that doubles or halves it", group="networks",
                                choices=(1, 2))
+
+    attention: int | None = option(None, "longer side of the feature maps that attend to "
+                                   "themselves, in both networks, for example 32; auto: none",
+                                   group="networks", unit="pixels", minimum=2)
+    spectral_norm: bool = option(False, "divide the kernels of the discriminator's blocks and head "
+                                 "by their largest singular value", group="networks")
+    conditional: bool = option(False, "learn the classes: give both networks the label of every "
+                               "image, by its folder or --labels", group="networks")
+    progressive: bool = option(False, "grow both networks from their smallest resolution, each "
+                               "further one fading in over half its stage", group="networks")
+    stage_kimg: str | None = option(
+        None, "with --progressive: images of each stage before the last, one number or a list "
+        "such as 20,20,40; not given: equal parts of the run", group="networks", unit="kimg")
+    stage_batch: str | None = option(
+        None, "with --progressive: batch of each stage, a list such as 128,128,64,32, whose last "
+        "number holds for the rest; not given: --batch", group="networks", unit="images")
 
     batch: int = option(128, "images in a step", group="training", unit="images",
                         minimum=GROUP_SIZE)
@@ -68,6 +90,10 @@ class Fields:
         None, "factor on --lr: rates made for weights of std 0.02 become those of equalised "
         "weights; 1 takes --lr literally; auto: 12.5, or 5 with wgan-gp",
         group="training", above=0)
+    d_lr: float | None = option(None, "learning rate of the discriminator, scaled alike; auto: "
+                                "--lr", group="training", above=0)
+    mapping_lr: float | None = option(None, "learning rate of the mapping network, scaled alike; "
+                                      "auto: 0.01 x --lr", group="training", above=0)
     beta: float = option(0.5, "Adam's decay of the first moment", group="training", minimum=0,
                          below=1)
     beta2: float = option(0.99, "Adam's decay of the second moment", group="training",
@@ -77,6 +103,9 @@ class Fields:
     ema_kimg: float | None = option(None, "half-life of the averaged generator; auto: "
                                     "batch x 10 / 32; 0 for no average", group="training",
                                     unit="kimg", minimum=0)
+    init_from: str | None = option(
+        None, "start from the weights of a run or model folder, wherever they fit; what was "
+        "taken is printed", group="training")
     seed: int = option(0, "decides weights, latents, noise and the order of images",
                        group="training", minimum=0, below=2**31)
 
@@ -98,6 +127,8 @@ class Fields:
                               "StyleGAN2 takes 2", group="loss", minimum=0)
     pl_interval: int = option(4, "apply it once in so many steps", group="loss", unit="steps",
                               minimum=1)
+    d_dropout: float = option(0.0, "probability that a feature map of the discriminator is dropped "
+                              "after each block", group="loss", minimum=0, below=1)
     style_mixing: float = option(0.0, "probability that a batch mixes the w of two latents, cut "
                                  "at a random layer; StyleGAN2 takes 0.9", group="loss",
                                  minimum=0)
@@ -119,6 +150,11 @@ class Fields:
                       choices=("pad", "crop", "stretch"))
     cache: str | None = option(None, "folder of the decoded images; not given: OUT/cache",
                                group="data")
+    classes: str | None = option(
+        None, "train on these only: names of sub-folders, or of --labels, with commas between "
+        "them; not given, or all: everything", group="data")
+    labels: str | None = option(None, "CSV file with columns file,label; not given: the label of "
+                                "an image is its folder", group="data")
     holdout: float = option(0.0, "share of the subjects that is kept out of training, for the "
                             "metrics and the watchdog", group="data", minimum=0, below=1)
     subject_pattern: str | None = option(

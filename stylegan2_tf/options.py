@@ -6,7 +6,9 @@ import types
 import typing
 
 from stylegan2_tf.errors import UsageError
+from stylegan2_tf.sides import as_pair
 
+Sides = int | str  # the type of a side, or of height and width such as 240x256
 AUTO = "auto"  # on the command line: as if not given, and over a preset
 SIZES = ("g_input_res", "g_init_filters", "d_final_res", "d_input_filters", "fade_in_base")
 
@@ -39,6 +41,8 @@ def check_value(field, value):
     if value is None and type(None) in typing.get_args(field.type):
         return
     kind, meta = value_type(field), field.metadata
+    if field.type == Sides and isinstance(value, (str, tuple, list)):
+        value = _shorter_side(field, value)
     wrong = None
     if isinstance(value, bool) != (kind is bool) or not isinstance(
             value, (int, float) if kind is float else kind):
@@ -55,3 +59,10 @@ def check_value(field, value):
         wrong = f"a number below {meta['below']}"
     if wrong:
         raise UsageError(f"{flag(field.name)}: expected {wrong}, found {value!r}")
+
+
+def _shorter_side(field, value):
+    try:
+        return min(as_pair(value))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{flag(field.name)}: {error}") from None

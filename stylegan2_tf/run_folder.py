@@ -18,10 +18,11 @@ from stylegan2_tf.errors import DataError, LockedError, OutputError, UsageError
 from stylegan2_tf.options import flag
 
 # What may differ when a run is resumed: none of these changes a number of the training.
-CHANGEABLE = ("data_dir", "output_dir", "epochs", "checkpoint", "keep", "cache", "neptune",
-              "metrics", "metrics_every", "best_metric", "on_collapse")
+CHANGEABLE = ("data_dir", "labels", "output_dir", "epochs", "checkpoint", "keep", "cache",
+              "neptune", "metrics", "metrics_every", "best_metric", "on_collapse")
 FORBIDDEN = "[]*?\\\n"  # in a path, TensorFlow reads these as patterns and loses checkpoints
 MODEL_NAME = "generator.keras"
+DISCRIMINATOR_NAME = "discriminator.keras"
 
 
 def find_model(path):

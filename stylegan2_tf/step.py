@@ -4,29 +4,22 @@ The only `GradientTape` of the package. Every random number is a function of
 (seed, image counter), so a step can be repeated exactly after a restart.
 """
 
+import dataclasses
 import math
 
-import keras
+import numpy as np
 import tensorflow as tf
 
 from stylegan2_tf import losses
 from stylegan2_tf.augment import Controller, augment
 from stylegan2_tf.data.stream import to_float
+from stylegan2_tf.randomness import Randomness, Stream
+from stylegan2_tf.schedule import Schedule
+from stylegan2_tf.updates import Updates
 
 W_AVG_DECAY = 0.995  # SG1: per step
 EMA_RAMPUP = 0.05  # ADA: the half-life is at most this share of the images seen
 PL_DECAY = 0.01  # SG2 appendix B: how far the mean path length moves at each of its updates
-# Streams of random numbers; within one, `seed + [0, index]` tells the draws apart.
-(D_LATENT, G_LATENT, D_NOISE, G_NOISE, MIX, PL_LATENT, PL_NOISE, PL_DIRECTION, SEEN_REAL,
- SEEN_FAKE, SEEN_BY_G, SEEN_PAIR, SEEN_R1, SEEN_R2, SEEN_MIX) = range(15)
-
-
-def lazy_ratio(interval):
-    """`k / (k + 1)`: Adam's correction for one more update in every `k` steps (SG2 appendix B).
-
-    1 where `interval` is None: no further updates.
-    """
-    return interval / (interval + 1) if interval else 1.0
 
 
 class TrainStep:
@@ -40,6 +33,7 @@ class TrainStep:
         config: A `TrainConfig`.
 
     Attributes:
+        stage: The `Stage` that decides resolution and batch; changed by `enter`.
         controller: Steers the probability `p` of the augmentation.
         pl_mean: The moving mean of path lengths (SG2 section 3.2).
         skipped, skipped_in_a_row: How many steps left an update out because a loss or
@@ -53,13 +47,35 @@ class TrainStep:
         self.discriminator = discriminator
         self.config = config
         generator_ema.set_weights(generator.get_weights())
-        self._ratios = {"g": lazy_ratio(config.g_interval), "d": lazy_ratio(config.d_interval)}
-        self.g_optimizer = self._make_optimizer("g", generator)
-        self.d_optimizer = self._make_optimizer("d", discriminator)
+        self.random = Randomness(config, generator, discriminator)
+        self._g = Updates(generator, config, config.adam_rate, config.g_interval)
+        self._d = Updates(discriminator, config, config.d_adam_rate, config.d_interval)
+        self.g_optimizer, self.d_optimizer = self._g.optimizer, self._d.optimizer
         self.controller = Controller(config.augment_kimg, config.augment_target)
         self.pl_mean = tf.Variable(0.0, trainable=False, name="pl_mean")
         self.skipped = tf.Variable(0, dtype=tf.int64, name="skipped")
         self.skipped_in_a_row = tf.Variable(0, dtype=tf.int64, name="skipped_in_a_row")
+        last = Schedule(config, total=0).stages[-1]
+        self.enter(dataclasses.replace(last, start=0, fading=0.0))
+
+    def enter(self, stage, anew=False):
+        """Train at the resolution and batch of `stage` from now on.
+
+        Args:
+            stage: A `Stage`.
+            anew: Whether its resolution is new to the networks: Adam then forgets what it
+                knows, or new layers would be moved by a history without them (PG appendix A).
+        """
+        self.stage = stage
+        if stage.level is not None:
+            for part in (self.generator.synthesis, self.generator_ema.synthesis,
+                         self.discriminator.trunk):
+                part.level = stage.level
+        if anew:
+            self._g.forget()
+            self._d.forget()
+        self._gammas = (self.config.r1_weight_at(stage.sides, stage.batch),
+                        self.config.r2_weight_at(stage.sides, stage.batch))
         self._compiled = tf.function(self._step, autograph=False)  # no Python branch on a tensor
 
     @property
@@ -73,17 +89,8 @@ class TrainStep:
 
     def set_rates(self, factor=1.0):
         """Set the learning rates from the configuration: a checkpoint brings its own along."""
-        rate = factor * self.config.adam_rate
-        self.g_optimizer.learning_rate.assign(rate * self._ratios["g"])
-        self.d_optimizer.learning_rate.assign(rate * self._ratios["d"])
-
-    def _make_optimizer(self, which, network):
-        ratio = self._ratios[which]
-        optimizer = keras.optimizers.Adam(
-            self.config.adam_rate * ratio, beta_1=self.config.beta**ratio,
-            beta_2=self.config.beta2**ratio, epsilon=1e-8)
-        optimizer.build(network.trainable_variables)
-        return optimizer
+        self._g.set_rate(factor)
+        self._d.set_rate(factor)
 
     @property
     def traces(self):
@@ -91,35 +98,43 @@ class TrainStep:
 
     def variant(self, nimg):
         """Which lazy updates the step at `nimg` makes: (discriminator's, generator's)."""
-        step = nimg // self.config.batch
+        step = (nimg - self.stage.start) // self.stage.batch
         return tuple(interval is not None and step % interval == 0
                      for interval in (self.config.d_interval, self.config.g_interval))
 
-    def __call__(self, images, nimg, alpha):
+    def __call__(self, images, nimg, alpha, labels=None):
         """Train on one batch.
 
         Args:
-            images: Real images `[N, H, W, C]`, uint8 or uint16.
+            images: Real images `[N, H, W, C]` at full resolution, uint8 or uint16.
             nimg: Images seen before this step; decides all random numbers.
             alpha: Weight of the skips in the discriminator, 0 to 0.5.
+            labels: Their classes `[N]`, from 0; not read by networks without classes.
 
         Returns:
             A dict of scalar tensors: losses, scores, gradient norms, and the penalties
             that this step applied.
         """
-        return self._compiled(tf.convert_to_tensor(images), tf.constant(nimg, tf.int64),
-                              tf.constant(alpha, tf.float32), *self.variant(nimg))
+        labels = np.zeros(len(images), np.int32) if labels is None else labels
+        return self._compiled(
+            tf.convert_to_tensor(images), tf.convert_to_tensor(labels, tf.int32),
+            tf.constant(nimg, tf.int64), tf.constant(alpha, tf.float32),
+            tf.constant(self.stage.fade(nimg), tf.float32), *self.variant(nimg))
 
-    def _step(self, images, nimg, alpha, lazy_d, lazy_g):
-        real = to_float(images)
-        self.discriminator.alpha.assign(alpha)
-        metrics, fake = self._train_discriminator(real, nimg)
+    def _step(self, images, labels, nimg, alpha, fade, lazy_d, lazy_g):
+        self._set_fade(alpha, fade)
+        real, label = self._at_stage(to_float(images), fade), self.one_hot(labels)
+        metrics, fake = self._train_discriminator(real, label, nimg)
         if lazy_d:
-            metrics.update(self._regularize_discriminator(real, fake, nimg))
-        of_generator, w = self._train_generator(real, nimg)
+            metrics.update(self._regularize_discriminator(real, fake, label, nimg))
+        of_generator, w = self._train_generator(real, label, nimg)
         metrics.update(of_generator)
         if lazy_g:
-            metrics.update(self._regularize_generator(nimg, max(real.shape[0] // 2, 1)))
+            half = max(real.shape[0] // 2, 1)
+            metrics.update(self._regularize_generator(
+                None if label is None else label[:half], nimg, half))
+        for layer in self.discriminator.spectral_layers:
+            layer.u.assign(layer.next_u())
         tf.cond(metrics["g_finite"], lambda: self._average(nimg, real.shape[0], w), lambda: None)
         finite = tf.reduce_all([metrics.pop(name) for name in list(metrics)
                                 if name.endswith("_finite")])
@@ -128,26 +143,49 @@ class TrainStep:
             tf.where(finite, tf.constant(0, tf.int64), self.skipped_in_a_row + 1))
         return metrics
 
+    def _set_fade(self, alpha, fade):
+        trunk = self.discriminator.trunk
+        trunk.alpha.assign(alpha)
+        if self.stage.level is not None:
+            for part in (trunk, self.generator.synthesis, self.generator_ema.synthesis):
+                part.fade.assign(fade)
+
+    def one_hot(self, labels):
+        """Classes `[N]` as `[N, L]`, or None for networks without classes."""
+        depth = len(self.generator.classes)
+        return tf.one_hot(labels, depth) if depth else None
+
+    def _at_stage(self, real, fade):
+        """Reals at the resolution of the stage, fading in like the generator's (PG section 3)."""
+        factor = real.shape[1] // self.stage.sides[0]
+        if factor > 1:
+            real = tf.nn.avg_pool2d(real, factor, factor, "VALID")
+        if not self.stage.level:
+            return real
+        small = tf.nn.avg_pool2d(real, 2, 2, "VALID")
+        coarse = tf.repeat(tf.repeat(small, 2, axis=1), 2, axis=2)
+        return coarse + fade * (real - coarse)
+
     # -- discriminator -----------------------------------------------------------------
 
-    def _train_discriminator(self, real, nimg):
+    def _train_discriminator(self, real, label, nimg):
         """Returns (metrics, the fakes that the discriminator saw)."""
         batch = real.shape[0]
-        ws, _ = self._latents(nimg, batch, D_LATENT)
-        fake = self.generator.synthesis(ws, noise=self._noise(nimg, batch, D_NOISE))
+        ws, _ = self.random.latents(nimg, batch, Stream.D_LATENT, label)
+        fake = self.generator.synthesis(ws, self.random.noise(nimg, batch, Stream.D_NOISE))
         penalties = {}
         with tf.GradientTape() as tape:
-            real_scores = self._score(real, nimg, SEEN_REAL)
-            fake_scores = self._score(fake, nimg, SEEN_FAKE)
+            real_scores = self._score(real, label, nimg, Stream.SEEN_REAL)
+            fake_scores = self._score(fake, label, nimg, Stream.SEEN_FAKE)
             if self.config.loss == "wgan-gp":
                 loss = losses.wasserstein_d(real_scores, fake_scores, self.config.drift_weight)
-                penalties["gradient_penalty"] = self._gradient_penalty(real, fake, nimg)
+                penalties["gradient_penalty"] = self._gradient_penalty(real, fake, label, nimg)
             elif self.config.loss == "relativistic":
                 loss = losses.relativistic_d(real_scores, fake_scores)
             else:
                 loss = losses.cross_entropy_d(real_scores, fake_scores)
             total = loss + sum(penalties.values())
-        norm, finite = self._update(tape, total, self.discriminator, self.d_optimizer)
+        norm, finite = self._d.apply(tape, total)
         if self.config.augment != "none":
             # Only the scores of cross-entropy have a meaningful zero.
             logits = (real_scores if self.config.loss == "cross-entropy"
@@ -157,74 +195,82 @@ class TrainStep:
                 "score_real": tf.reduce_mean(real_scores),
                 "score_fake": tf.reduce_mean(fake_scores), **penalties}, fake
 
-    def _gradient_penalty(self, real, fake, nimg):
-        mix = tf.random.stateless_uniform((real.shape[0], 1, 1, 1), self._seed(nimg, MIX))
-        gradients = self._image_gradients(real + mix * (fake - real), nimg, SEEN_MIX)
+    def _gradient_penalty(self, real, fake, label, nimg):
+        mix = tf.random.stateless_uniform((real.shape[0], 1, 1, 1),
+                                          self.random.seed(nimg, Stream.MIX))
+        gradients = self._image_gradients(real + mix * (fake - real), label, nimg,
+                                          Stream.SEEN_MIX)
         return losses.gradient_penalty(gradients, self.config.gradient_penalty_weight)
 
-    def _regularize_discriminator(self, real, fake, nimg):
+    def _regularize_discriminator(self, real, fake, label, nimg):
         """R1 and R2 in an update of their own, weighted by the steps in between (SG2 appendix B).
 
         R3 applies both at every step, which its proof of convergence needs: `--r1-interval 1`.
         """
-        weighted = {"r1": (real, SEEN_R1, self.config.r1_weight),
-                    "r2": (fake, SEEN_R2, self.config.r2_weight)}
+        r1_gamma, r2_gamma = self._gammas
+        weighted = {"r1": (real, Stream.SEEN_R1, r1_gamma), "r2": (fake, Stream.SEEN_R2, r2_gamma)}
         with tf.GradientTape() as tape:
             penalties = {
-                name: losses.r1_penalty(self._image_gradients(images, nimg, stream), gamma)
+                name: losses.r1_penalty(self._image_gradients(images, label, nimg, stream), gamma)
                 for name, (images, stream, gamma) in weighted.items() if gamma}
             total = self.config.d_interval * sum(penalties.values())
-        _, finite = self._update(tape, total, self.discriminator, self.d_optimizer)
+        _, finite = self._d.apply(tape, total)
         return {**penalties, "lazy_d_finite": finite}
 
-    def _image_gradients(self, images, nimg, stream):
+    def _image_gradients(self, images, label, nimg, stream):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            scores = tf.reduce_sum(self._score(images, nimg, stream))
+            scores = tf.reduce_sum(self._score(images, label, nimg, stream))
         return tape.gradient(scores, images)
 
-    def _score(self, images, nimg, stream):
+    def _score(self, images, label, nimg, stream):
         """The discriminator's scores `[N, 1]`: every image that it sees comes through here."""
-        return self.discriminator(self._augment(images, nimg, stream))
+        return self.discriminator(self._augment(images, nimg, stream), label,
+                                  self.random.masks(nimg, images.shape[0], stream))
 
     def _augment(self, images, nimg, stream):
-        return augment(images, self.controller.p, self._seed(nimg, stream), self.config.augment,
-                       self.config.mirror)
+        return augment(images, self.controller.p, self.random.seed(nimg, stream),
+                       self.config.augment, self.config.mirror)
+
+    def at_stage(self, images, nimg):
+        """Raw real images at the resolution of the stage, float32 `[N, H, W, C]`."""
+        return self._at_stage(to_float(tf.convert_to_tensor(images)), self.stage.fade(nimg))
 
     def seen(self, images, nimg):
         """Raw real images as the discriminator sees them now, augmented: NumPy `[N, H, W, C]`."""
-        images = to_float(tf.convert_to_tensor(images))
-        return self._augment(images, tf.constant(nimg, tf.int64), SEEN_REAL).numpy()
+        images = self.at_stage(images, nimg)
+        return self._augment(images, tf.constant(nimg, tf.int64), Stream.SEEN_REAL).numpy()
 
     # -- generator ---------------------------------------------------------------------
 
-    def _train_generator(self, real, nimg):
+    def _train_generator(self, real, label, nimg):
         """Returns (metrics, w `[N, D]`)."""
         batch = real.shape[0]
         with tf.GradientTape() as tape:
-            ws, w = self._latents(nimg, batch, G_LATENT)
-            fake = self.generator.synthesis(ws, noise=self._noise(nimg, batch, G_NOISE))
-            scores = self._score(fake, nimg, SEEN_BY_G)
+            ws, w = self.random.latents(nimg, batch, Stream.G_LATENT, label)
+            fake = self.generator.synthesis(ws, self.random.noise(nimg, batch, Stream.G_NOISE))
+            scores = self._score(fake, label, nimg, Stream.SEEN_BY_G)
             if self.config.loss == "wgan-gp":
                 loss = losses.wasserstein_g(scores)
             elif self.config.loss == "relativistic":
-                loss = losses.relativistic_g(self._score(real, nimg, SEEN_PAIR), scores)
+                loss = losses.relativistic_g(
+                    self._score(real, label, nimg, Stream.SEEN_PAIR), scores)
             else:
                 loss = losses.cross_entropy_g(scores)
-        norm, finite = self._update(tape, loss, self.generator, self.g_optimizer)
+        norm, finite = self._g.apply(tape, loss)
         return {"g_loss": loss, "g_grad_norm": norm, "g_finite": finite}, w
 
-    def _regularize_generator(self, nimg, batch):
+    def _regularize_generator(self, label, nimg, batch):
         """Path length in an update of its own, on a smaller batch (SG2 section 3.2, appendix B)."""
         with tf.GradientTape() as tape:
-            ws, _ = self._latents(nimg, batch, PL_LATENT)
-            lengths = self._path_lengths(ws, self._noise(nimg, batch, PL_NOISE),
-                                         self._seed(nimg, PL_DIRECTION))
+            ws, _ = self.random.latents(nimg, batch, Stream.PL_LATENT, label)
+            lengths = self._path_lengths(ws, self.random.noise(nimg, batch, Stream.PL_NOISE),
+                                         self.random.seed(nimg, Stream.PL_DIRECTION))
             length = tf.reduce_mean(lengths)
             mean = tf.stop_gradient(self.pl_mean + PL_DECAY * (length - self.pl_mean))
             penalty = losses.path_length_penalty(lengths, mean, self.config.pl_weight)
             total = self.config.g_interval * penalty
-        _, finite = self._update(tape, total, self.generator, self.g_optimizer)
+        _, finite = self._g.apply(tape, total)
         self.pl_mean.assign(tf.where(finite, mean, self.pl_mean))
         return {"path_length": length, "pl_penalty": penalty, "lazy_g_finite": finite}
 
@@ -248,44 +294,3 @@ class TrainStep:
         for average, current in zip(self.generator_ema.variables, self.generator.variables,
                                     strict=True):
             average.assign(current + decay * (average - current))
-
-    # -- shared ------------------------------------------------------------------------
-
-    def _latents(self, nimg, batch, stream):
-        """Returns (ws `[N, num_ws, D]`, mixed or not, and the w `[N, D]` of the first layers)."""
-        seed = self._seed(nimg, stream)
-        w = self._draw_w(batch, seed)
-        ws = self.generator.broadcast(w)
-        return (self._mix_styles(ws, seed) if self.config.style_mixing else ws), w
-
-    def _mix_styles(self, ws, seed):
-        """With some probability, from a random layer on, the w of another z (SG1 section 3.1)."""
-        others = self._draw_w(ws.shape[0], seed + [0, 1])[:, None]
-        cut = tf.random.stateless_uniform((), seed + [0, 2], 1, ws.shape[1], tf.int32)
-        mixed = tf.random.stateless_uniform((), seed + [0, 3]) < self.config.style_mixing
-        replaced = mixed & (tf.range(ws.shape[1]) >= cut)
-        return tf.where(replaced[None, :, None], others, ws)
-
-    def _draw_w(self, batch, seed):
-        return self.generator.mapping(
-            tf.random.stateless_normal((batch, self.config.latent), seed))
-
-    def _noise(self, nimg, batch, stream):
-        seed = self._seed(nimg, stream)
-        shapes = self.generator.synthesis.noise_shapes(batch)
-        return [tf.random.stateless_normal(shape, seed + [0, index])
-                for index, shape in enumerate(shapes)]
-
-    def _seed(self, nimg, stream):
-        seed = tf.stack([tf.constant(self.config.seed, tf.int64), nimg])
-        return tf.random.experimental.stateless_fold_in(seed, stream)
-
-    def _update(self, tape, loss, network, optimizer):
-        """Apply the gradients of `loss`, unless any is not finite. Returns (norm, finite)."""
-        variables = network.trainable_variables
-        gradients = tape.gradient(loss, [variable.value for variable in variables],
-                                  unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
-        tf.cond(finite, lambda: optimizer.apply(gradients, variables), lambda: None)
-        return norm, finite

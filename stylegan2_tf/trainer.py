@@ -6,48 +6,33 @@ import signal
 import sys
 import time
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from stylegan2_tf.album import Album
 from stylegan2_tf.artifacts import forgiving, save_models
+from stylegan2_tf.building import make_networks
 from stylegan2_tf.checkpoints import Checkpoints
 from stylegan2_tf.data import batches
 from stylegan2_tf.errors import NumericalError
 from stylegan2_tf.examiner import Examiner
 from stylegan2_tf.fields import METRICS
-from stylegan2_tf.networks import Discriminator, Generator
+from stylegan2_tf.schedule import Schedule
 from stylegan2_tf.step import TrainStep
 from stylegan2_tf.tracking import make_trackers
+from stylegan2_tf.transfer import take_weights
 
 LOG_EVERY = 10  # steps in a row of log.csv
 ROLLBACKS_ALLOWED = 3  # by the watchdog, with half the learning rates each
 SKIPS_ALLOWED = 50  # steps in a row whose update was left out, before the weights are rolled back
-RECIPE = 2  # raise it when the same configuration would train otherwise than before
+RECIPE = 3  # raise it when the same configuration would train otherwise than before
 TERMS = ("d_loss", "g_loss", "r1", "r2", "gradient_penalty", "path_length", "pl_penalty",
          "augment_p", "augment_sign", "score_real", "score_fake", "d_grad_norm", "g_grad_norm")
 WATCHED = tuple(f"watch/{name}" for name in (
     "diversity", "sign_real", "sign_holdout", "sign_fake", "score_gap"))
-FIELDS = ("step", "nimg", "epoch", "seconds", "images_per_second", "alpha", *TERMS, "skipped",
+FIELDS = ("step", "nimg", "epoch", "seconds", "images_per_second", "alpha", "stage", "fade",
+          *TERMS, "skipped",
           *(f"eval/{name}" for name in METRICS), "eval/seconds", *WATCHED)
-
-
-def make_networks(config):
-    """Build generator, its average, and discriminator for `config`, weights by its seed."""
-    keras.utils.set_random_seed(config.seed)
-    generator, generator_ema = (
-        Generator(config.generator_filters, base_resolution=config.g_input_res,
-                  channels=config.channels, z_dim=config.latent, w_dim=config.w_units,
-                  mapping_layers=config.mapping_layers, convolutions=config.convolutions,
-                  name=name)
-        for name in ("generator", "generator_ema"))
-    discriminator = Discriminator(config.discriminator_filters, channels=config.channels,
-                                  final_resolution=config.d_final_res,
-                                  convolutions=config.convolutions, name="discriminator")
-    for network in (generator, generator_ema, discriminator):
-        network.build()
-    return generator, generator_ema, discriminator
 
 
 class Trainer:
@@ -62,11 +47,13 @@ class Trainer:
 
     def __init__(self, config, images, run, holdout=None):
         self.config, self.images, self.run_folder = config, images, run
-        self.step_function = TrainStep(*make_networks(config), config)
+        self.classes = images.classes if config.conditional else ()
+        self.step_function = TrainStep(*make_networks(config, self.classes), config)
         self.checkpoints = Checkpoints(run.checkpoints, self.step_function.state,
                                        keep=config.keep, identity=self._identity())
         self.step, self.nimg, self.seconds = 0, 0, 0.0
         self.total = config.epochs * len(images)
+        self.schedule = Schedule(config, self.total)
         self.signal = None
         self.album = Album(config, images, run, self.step_function)
         self.examiner = Examiner(config, images, holdout, self.step_function)
@@ -79,7 +66,9 @@ class Trainer:
     def _identity(self):
         """What a resumed run must share beside the flags: the images, and what flags left open."""
         return {"images": self.images.fingerprint, "recipe": RECIPE,
-                "w_dim": self.config.w_units, "adam_rate": self.config.adam_rate,
+                "classes": list(self.classes), "w_dim": self.config.w_units,
+                "mapping_layers": self.config.mapping_depth,
+                "adam_rate": self.config.adam_rate, "d_adam_rate": self.config.d_adam_rate,
                 "r1_gamma": self.config.r1_weight, "r2_gamma": self.config.r2_weight,
                 "ema_images": self.config.ema_images}
 
@@ -110,6 +99,8 @@ class Trainer:
                 self._loop(progress)
                 if self.signal and not self._suspicious:
                     self._save()
+                with forgiving("losses.png"):
+                    self.album.plot()
             status = "stopped" if self.signal else "finished"
             if self.signal:
                 print(f"stopped at step {self.step}; the same command goes on from there")
@@ -127,26 +118,42 @@ class Trainer:
 
     def _restore(self):
         meta = self.checkpoints.restore()
-        if meta is not None:
+        if meta is None:
+            self._enter_stage()
+            if self.config.init_from is not None:
+                for line in take_weights(self.step_function, self.config.init_from):
+                    print(line)
+        else:
             self.step, self.nimg, self.seconds = meta["step"], meta["nimg"], meta["seconds"]
             self._last_row, self.best = self.seconds, meta["best"]
             self.rollbacks = meta["rollbacks"]
             self.examiner.watchdog.state = meta["watchdog"]
+            self.schedule = Schedule(self.config, self.total, meta["stages"])
+            self.step_function.enter(self.schedule.at(self.nimg - 1))  # of the last step
             self._set_rates()
             self._save_models(self.run_folder.models)  # a kill may have come after the checkpoint
 
+    def _enter_stage(self):
+        """Train as the schedule says for now. Returns the batches to train on."""
+        stage = self.schedule.at(self.nimg)
+        self.step_function.enter(stage, anew=self.nimg == stage.start)
+        return iter(batches(self.images, batch=stage.batch, seed=self.config.seed,
+                            start=self.nimg))
+
     def _loop(self, progress):
-        stream = iter(batches(self.images, batch=self.config.batch, seed=self.config.seed,
-                              start=self.nimg))
+        stream = self._enter_stage()
         started = time.perf_counter() - self.seconds
         while self.nimg < self.total and not self.signal:
             epoch_before = math.floor(self.epoch)
-            alpha = self.config.alpha(self.epoch)
-            self._pending.append(self.step_function(next(stream), self.nimg, alpha))
+            if self.nimg == self.step_function.stage.end:
+                stream = self._enter_stage()
+            alpha, batch = self.config.alpha(self.epoch), self.step_function.stage.batch
+            images, labels = next(stream)
+            self._pending.append(self.step_function(images, self.nimg, alpha, labels))
             self.step += 1
-            self.nimg += self.config.batch
+            self.nimg += batch
             self.seconds = time.perf_counter() - started
-            progress.update(self.config.batch)
+            progress.update(batch)
             epoch = math.floor(self.epoch)
             ended = epoch > epoch_before
             measured = self.examiner.examine(self.nimg) if (
@@ -166,9 +173,12 @@ class Trainer:
     def _log(self, progress, alpha, measured):
         """One row for the steps since the last one: the mean of every number, and `measured`."""
         elapsed = self.seconds - self._last_row
-        rate = len(self._pending) * self.config.batch / max(elapsed, 1e-9)
+        stage = self.step_function.stage
+        rate = len(self._pending) * stage.batch / max(elapsed, 1e-9)
         self._last_row = self.seconds
-        values = {"epoch": self.epoch, "images_per_second": rate, "alpha": alpha,
+        growth = {} if stage.level is None else {
+            "stage": max(stage.sides), "fade": stage.fade(self.nimg - stage.batch)}
+        values = {**growth, "epoch": self.epoch, "images_per_second": rate, "alpha": alpha,
                   "skipped": int(self.step_function.skipped), **measured}
         for name in TERMS:
             numbers = [float(metrics[name]) for metrics in self._pending if name in metrics]
@@ -192,7 +202,9 @@ class Trainer:
             allowed: How often a run may do so.
             line: What happened.
         """
-        if self.rollbacks[kind] >= allowed or self.checkpoints.restore() is None:
+        meta = self.checkpoints.restore() if self.rollbacks[kind] < allowed else None
+        # Weights of an earlier stage know nothing of the layers that have been added since.
+        if meta is None or self.schedule.at(meta["nimg"]) != self.schedule.at(self.nimg):
             raise NumericalError(line)
         self.rollbacks[kind] += 1
         print(f"warning: {line}; the weights were rolled back to the last checkpoint, the "
@@ -253,6 +265,7 @@ class Trainer:
         final = self.nimg >= self.total or self.signal is not None
         self.checkpoints.save(self.step, final=final, nimg=self.nimg, seconds=self.seconds,
                               best=self.best, rollbacks=self.rollbacks,
+                              stages=self.schedule.lengths,
                               watchdog=self.examiner.watchdog.state)
         self._save_models(self.run_folder.models)
 
@@ -261,6 +274,7 @@ class Trainer:
             save_models(
                 folder, self.step_function.generator_ema, self.step_function.discriminator,
                 step=self.step, nimg=self.nimg, images=self.images.fingerprint,
+                classes=list(self.classes),
                 config=self.config.to_json(), **measured)
 
     def _progress(self):

@@ -58,12 +58,16 @@ class Watchdog:
     """
 
     def __init__(self, reals, loss="cross-entropy"):
-        self._real_diversity = diversity(reals)
+        self.compare_with(reals)
         self._loss = loss
         self._norms = {"D": [], "G": []}
         self._new = 0  # norms since the last check
         self._counts = dict.fromkeys(MENDS, 0)
         self._lines = {}
+
+    def compare_with(self, reals):
+        """Take `reals` as the measure of diversity from now on."""
+        self._real_diversity = diversity(reals)
 
     @property
     def alarms(self):

@@ -1,6 +1,7 @@
 """What more than one test file uses."""
 
 import os
+import sys
 
 import pytest
 
@@ -11,6 +12,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when a test imports T
 TINY = dict(data_dir="data", output_dir="out", g_input_res=4, g_init_filters=8, d_final_res=4,
             d_input_filters=4, fade_in_base=4.0, resolution=16, batch=4, latent=8, epochs=2, val=4,
             metrics="none")
+
+
+@pytest.fixture(autouse=True)
+def same_weights_every_time():
+    """Weights that a test leaves to chance are the same in every run."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture

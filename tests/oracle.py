@@ -33,6 +33,28 @@ def filter_each_channel(x, taps, before, after, gain=1.0):
                for i in range(size) for j in range(size))
 
 
+def upsampling_convolution(x, kernel):
+    """Transposed convolution of `[N, H, W, C]` with stride 2, then the binomial filter.
+
+    Every pixel is spread over a patch `[k, k, C, F]`, k 1 or 3, two pixels from the next patch.
+    """
+    n, height, width, _ = x.shape
+    size = kernel.shape[0]
+    extra = max(size, 2) - 2
+    spread = np.zeros((n, 2 * height + extra, 2 * width + extra, kernel.shape[3]))
+    for row in range(height):
+        for column in range(width):
+            patch = np.einsum("nc,ijcf->nijf", x[:, row, column].astype(np.float64), kernel)
+            spread[:, 2 * row:2 * row + size, 2 * column:2 * column + size] += patch
+    return filter_each_channel(spread, (1, 3, 3, 1), 2 if size == 1 else 1, 1, gain=4.0)
+
+
+def rms_normalised(x):
+    """The last axis divided by its root mean square (PG section 4.2)."""
+    x = np.asarray(x, np.float64)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-8)
+
+
 def leaky_relu(x):
     return np.where(x > 0, x, 0.2 * x) * np.sqrt(2.0)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -130,9 +131,17 @@ def refused(code, text, *arguments, program=("run.py",), cwd=ROOT, env=None):
     ("argument --lr: expected one argument", [*SIZES, "--lr"]),
     ("argument g_init_filters: invalid int value: 'x'", ["8", "x", "8", "32", "80"]),
     ("--batch: expected at least 4, found 2", [*SIZES, "--batch", "2"]),
-    ("--resolution: expected g_input_res 8 times a power of two, found 100; nearest: 128",
-     [*SIZES, "--resolution", "100"]),
-    ("g_input_res: expected below --resolution 64, found 64",
+    ("--resolution: expected g_input_res 8x8 times a power of two, found 100x100; for it "
+     "g_input_res can be 25, 50", [*SIZES, "--resolution", "100"]),
+    ("--resolution: expected a positive side or height x width such as 240x256, found '64x'",
+     [*SIZES, "--resolution", "64x"]),
+    ("g_input_res: expected a positive side or height x width such as 240x256, found 'x'",
+     ["x", *SIZES[1:]]),
+    ("--style-mixing: expected with --arch stylegan2 or stylegan, found --arch dcgan",
+     [*SIZES, "--arch", "dcgan", "--style-mixing", "0.9"]),
+    ("--stage-kimg: expected with --progressive, found it alone", [*SIZES, "--stage-kimg", "2"]),
+    ("--labels: expected with --conditional or --classes", [*SIZES, "--labels", "labels.csv"]),
+    ("g_input_res: expected below --resolution 64x64, found 64x64; give one of 2, 4, 8, 16, 32",
      ["64", "512", "8", "32", "80", "--resolution", "64"]),
     ("fade_in_base: expected a number above 0, found 0.0", ["8", "512", "8", "32", "0"]),
     ("argument --channels: invalid choice: 2 (choose from 1, 3, 4)", [*SIZES, "--channels", "2"]),
@@ -235,6 +244,34 @@ def test_every_flag_of_system_001(monkeypatch, tmp_path):
         epochs=40, checkpoint=2, lr=1e-4, beta=0.25, val=9, seed=5, neptune=True)
 
 
+def test_sizes_of_images_that_are_not_square(monkeypatch, tmp_path):
+    config = parse(monkeypatch, "data", str(tmp_path / "out"), "15x16", "512", "30", "32", "80",
+                   "--resolution", "240x256")
+    assert (config.sides, config.first_sides, config.final_sides) == (
+        (240, 256), (15, 16), (30, 32))
+    square = parse(monkeypatch, "data", str(tmp_path / "out"), "8x8", *SIZES[1:],
+                   "--resolution", "64x64")
+    assert (square.resolution, square.g_input_res) == (64, 8)
+
+
+@pytest.mark.parametrize("names", [["AD", "NC"], ["AD,NC"]])
+def test_classes_have_spaces_or_commas_between_them(monkeypatch, tmp_path, names):
+    config = parse(monkeypatch, "data", str(tmp_path / "out"), *SIZES, "--classes", *names)
+    assert config.classes == "AD,NC" and not config.conditional
+
+
+def test_what_grows_and_has_classes_is_read(monkeypatch, tmp_path):
+    config = parse(monkeypatch, "data", str(tmp_path / "out"), *SIZES, *(
+        "--arch stylegan --progressive --stage-kimg 20,40 --stage-batch 64,32 --conditional "
+        f"--labels {tmp_path}/l.csv --attention 16 --spectral-norm --d-lr 4e-4 --mapping-lr auto "
+        "--d-dropout 0.1 --init-from other").split())
+    assert config == TrainConfig(
+        data_dir="data", output_dir=str(tmp_path / "out"), arch="stylegan", progressive=True,
+        stage_kimg="20,40", stage_batch="64,32", conditional=True,
+        labels=f"{tmp_path}/l.csv", attention=16, spectral_norm=True, d_lr=4e-4, d_dropout=0.1,
+        init_from="other")
+
+
 def test_a_preset_is_printed_with_what_was_given(monkeypatch, tmp_path, capsys):
     config = parse(monkeypatch, "data", str(tmp_path / "out"), "--preset", "recommended",
                    "--resolution", "128", "--lr", "1e-4")
@@ -264,6 +301,7 @@ def test_a_flag_that_is_not_read_is_noted(monkeypatch, tmp_path, capsys, flags, 
 @pytest.mark.parametrize("changes, words", [
     (dict(r1_gamma=0.5), "cross-entropy, R1 gamma 0.5 every 16 steps"),
     (dict(r1_gamma=0.0), "cross-entropy"),
+    (dict(r1_gamma=0.0, d_dropout=0.25), "cross-entropy, dropout 0.25"),
     (dict(loss="wgan-gp", style_mixing=0.9),
      "wgan-gp, gradient penalty 10, style mixing 0.9"),
     (dict(loss="relativistic", r1_gamma=0.5, r1_interval=1, pl_weight=2.0),
@@ -272,6 +310,24 @@ def test_the_summary_names_every_term_of_the_loss(tiny_config, changes, words):
     from stylegan2_tf.cli.summary import loss_terms
 
     assert loss_terms(tiny_config(**changes)) == words
+
+
+def test_the_summary_names_architecture_stages_and_rates(tiny_config):
+    from stylegan2_tf.cli.summary import summary
+
+    network = SimpleNamespace(count_params=lambda: 1234)
+    networks = SimpleNamespace(generator=network, discriminator=network)
+    lines = summary(tiny_config(
+        arch="stylegan", resolution="12x16", g_input_res=3, d_final_res=3, progressive=True,
+        stage_kimg="0.04,0.08", stage_batch="8,4", d_lr=4e-4, mapping_lr=2e-5), 100, networks)
+    assert "images         100 of 12x16x1 from data" in lines
+    assert ("generator      stylegan, 1,234 parameters; channels from 3x4 up: 8 4 2") in lines
+    assert ("discriminator  1,234 parameters; channels from 12x16 down to 3x4: 4 8") in lines
+    assert ("stages         3x4 from 0 kimg in batches of 8, 6x8 from 0.04 kimg in batches of 4, "
+            "12x16 from 0.12 kimg in batches of 4") in lines
+    assert any("= lr 0.0002 x 12.5 (D 0.005) (mapping 0.00025), beta" in line for line in lines)
+    plain = "\n".join(summary(tiny_config(), 100, networks))
+    assert "stages" not in plain and "(D " not in plain and "(mapping" not in plain
 
 
 @pytest.mark.parametrize("out", ["", "out", "deep/er"])
@@ -303,7 +359,7 @@ def test_a_dry_run_tells_what_would_happen(images, tmp_path):
     assert result.stderr == ""  # none of TensorFlow's lines
     for pattern in (
             rf"^images +5 of 16x16x1 from {re.escape(str(images))}$",
-            r"^generator +[1-9][\d,]* parameters; channels from 4x4 up: 8 4 2$",
+            r"^generator +stylegan2, [1-9][\d,]* parameters; channels from 4x4 up: 8 4 2$",
             r"^discriminator +[1-9][\d,]* parameters; channels from 16x16 down to 4x4: 4 8$",
             r"^training +2 epochs, 0\.0 kimg, 3 steps of 4; cross-entropy, R1 gamma 0\.64 ",
             r"^rates +Adam 0\.0025 = lr 0\.0002 x 12\.5, .* alpha 0 to 0\.25$",
@@ -311,3 +367,26 @@ def test_a_dry_run_tells_what_would_happen(images, tmp_path):
             r"^time +\d+ ms a step, [\d.]+ images/s; about \d+ minutes for 0\.0 kimg"):
         assert re.search(pattern, result.stdout, re.MULTILINE), pattern
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_knows_classes_and_stages(tiny_config, tmp_path, capsys):
+    import tensorflow as tf
+
+    from stylegan2_tf.cli.dry_run import report
+
+    for name in ("AD", "NC"):
+        (tmp_path / name).mkdir()
+        for index in range(4):
+            pixels = np.random.default_rng(index).integers(0, 256, (12, 16), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{index}.png")
+    tf.config.run_functions_eagerly(True)  # compiling takes seconds
+    try:
+        assert report(tiny_config(
+            data_dir=str(tmp_path), conditional=True, arch="dcgan", convolutions=1,
+            progressive=True, resolution="12x16", g_input_res=3, d_final_res=3)) == 0
+    finally:
+        tf.config.run_functions_eagerly(False)
+    printed = capsys.readouterr().out
+    for pattern in (r"^classes +AD 4, NC 4 images$", r"^generator +dcgan, ",
+                    r"^stages +3x4 from 0 kimg .*, 12x16 from ", r"^time +\d+ ms a step"):
+        assert re.search(pattern, printed, re.MULTILINE), pattern

@@ -38,6 +38,26 @@ def test_max_filters_bounds_both_networks():
     assert config.discriminator_filters == [32, 64, 100]
 
 
+@pytest.mark.parametrize("given, starts, generator, discriminator", [
+    (dict(resolution="240x256", g_input_res=15, d_final_res="30x32"), [(15, 16), (30, 32)],
+     [512, 256, 128, 64, 32], [32, 64, 128]),
+    (dict(resolution="256x240", g_input_res="16x15", d_final_res=15), [(16, 15)] * 2,
+     [512, 256, 128, 64, 32], [32, 64, 128, 256]),
+    (dict(resolution="64x128"), [(8, 16)] * 2, [512, 256, 128, 64], [32, 64, 128]),
+    (dict(resolution=28, g_input_res=7, d_final_res=14), [(7, 7), (14, 14)], [512, 256, 128],
+     [32])])
+def test_sizes_that_are_no_squares_or_powers_of_two(given, starts, generator, discriminator):
+    config = usual(**given)
+    assert [config.first_sides, config.final_sides] == starts
+    assert (config.generator_filters, config.discriminator_filters) == (generator, discriminator)
+
+
+def test_a_square_is_kept_as_one_number():
+    assert usual(resolution="64x64") == usual(resolution="64") == usual(resolution=64)
+    assert usual(resolution="064x128", g_input_res="8x16").resolution == "64x128"
+    assert usual().sides == (64, 64)
+
+
 # -- defaults and presets
 
 
@@ -84,11 +104,23 @@ def test_stylegan2_sizes(resolution, generator):
 
 @pytest.mark.parametrize("resolution, expected", [
     (0, "--resolution: expected at least 4, found 0"),
-    ("64", "--resolution: expected a value of type int, found '64'"),
-    (100, "--resolution: .*found 100; nearest: 128")])
+    ("sixty", "--resolution: expected a positive side or height x width .*, found 'sixty'"),
+    (101, "g_input_res: expected below --resolution 101x101, .*give a --resolution with even")])
 def test_a_preset_at_a_wrong_resolution_is_refused(resolution, expected):
     with pytest.raises(UsageError, match=expected):
         make_config({**PATHS, "preset": "stylegan2", "resolution": resolution})
+
+
+@pytest.mark.parametrize("preset, resolution, start, generator", [
+    ("small-data", "240x256", "15x16", [256, 128, 64, 32, 16]),
+    ("small-data", 28, 7, [128, 72, 36]),
+    ("stylegan2", "240x256", "15x16", [512, 512, 256, 128, 64]),
+    ("stylegan2", 28, 7, [512, 512, 512])])
+def test_presets_fit_any_shape(preset, resolution, start, generator):
+    config = make_config({**PATHS, "preset": preset, "resolution": resolution})
+    assert config.g_input_res == config.d_final_res == start
+    assert config.generator_filters == generator
+    assert config.discriminator_filters == generator[:0:-1]
 
 
 @pytest.mark.parametrize("resolution, generator, discriminator", [
@@ -105,7 +137,8 @@ def test_simple_sizes(resolution, generator, discriminator):
 def test_simple_is_recommended_with_lighter_networks(resolution):
     simple, recommended = (make_config({**PATHS, "preset": name, "resolution": resolution})
                            for name in ("simple", "recommended"))
-    lighter = dict(preset="recommended", convolutions=2, mapping_layers=2)
+    lighter = dict(preset="recommended", convolutions=2, mapping_layers=None)
+    assert recommended.mapping_depth == 2
     assert dataclasses.replace(simple, **lighter) == recommended
 
 
@@ -166,6 +199,33 @@ def test_adam_rate_is_that_of_stylegan2():
     assert usual(loss="wgan-gp").adam_rate == pytest.approx(0.001)
     assert usual(loss="relativistic").adam_rate == pytest.approx(0.0025)
     assert usual(lr=0.0025, lr_scale=1.0).adam_rate == 0.0025
+
+
+def test_each_network_may_have_a_rate_of_its_own():
+    assert usual().d_adam_rate == pytest.approx(usual().adam_rate)
+    config = usual(lr=1e-4, d_lr=3e-4, mapping_lr=1e-5)
+    assert config.adam_rate == pytest.approx(1e-4 * 12.5)
+    assert config.d_adam_rate == pytest.approx(3e-4 * 12.5)
+    assert config.mapping_multiplier == pytest.approx(0.1)
+    assert usual().mapping_multiplier == 0.01
+    assert usual(lr=1e-4, d_lr=3e-4, loss="wgan-gp").d_adam_rate == pytest.approx(3e-4 * 5)
+
+
+def test_depth_of_the_mapping_network():
+    assert usual().mapping_depth == 2
+    assert usual(arch="stylegan").mapping_depth == 8
+    assert usual(arch="stylegan", mapping_layers=3).mapping_depth == 3
+
+
+def test_penalties_of_a_stage():
+    config = usual(resolution="64x128", batch=32)
+    assert config.r1_weight_at((8, 16), 128) == pytest.approx(0.01)
+    assert config.r1_weight == config.r1_weight_at((64, 128), 32) == pytest.approx(2.56)
+    assert config.r1_weight_at((256, 256), 16) == 10.0
+    assert usual(r1_gamma=3.0).r1_weight_at((8, 8), 4) == 3.0
+    paired = usual(loss="relativistic")
+    assert paired.r2_weight_at((8, 8), 4) == paired.r1_weight_at((8, 8), 4) > 0
+    assert usual(loss="wgan-gp").r1_weight_at((8, 8), 4) == 0.0
 
 
 def test_r1_weight():
@@ -243,12 +303,18 @@ def test_json_with_nan_is_refused():
     ("channels", 2, "--channels: expected one of 1, 3, 4, found 2"),
     ("convolutions", 3, "--convolutions: expected one of 1, 2, found 3"),
     ("batch", 3, "--batch: expected at least 4, found 3"),
-    ("resolution", 100, "--resolution: .*power of two, found 100; nearest: 128"),
-    ("resolution", 9, "--resolution: .*power of two, found 9; nearest: 16"),
-    ("g_input_res", 64, "g_input_res: expected below --resolution 64, found 64"),
-    ("g_input_res", 128, "g_input_res: expected below --resolution 64, found 128"),
-    ("d_final_res", 64, "d_final_res: expected below --resolution 64, found 64"),
-    ("d_final_res", 12, "--resolution: expected d_final_res 12 times a power of two"),
+    ("resolution", 100, "--resolution: .*power of two, found 100x100; .* can be 25, 50$"),
+    ("resolution", 9, "--resolution: .*power of two, found 9x9; .*a --resolution with even sides"),
+    ("resolution", "240x256", "g_input_res 8x8 times .*, found 240x256; .* can be 15x16, 30x32, "),
+    ("resolution", "64x", "--resolution: expected a positive side or .*, found '64x'"),
+    ("resolution", "64x2", "--resolution: expected at least 4, found 2"),
+    ("g_input_res", 64, "g_input_res: expected below --resolution 64x64, found 64x64; give one of "
+     "2, 4, 8, 16, 32$"),
+    ("g_input_res", 128, "g_input_res: expected below --resolution 64x64, found 128x128"),
+    ("g_input_res", "8x16", "--resolution: expected g_input_res 8x16 times a power of two"),
+    ("d_final_res", 64, "d_final_res: expected below --resolution 64x64, found 64x64"),
+    ("d_final_res", 12, "--resolution: expected d_final_res 12x12 times a power of two"),
+    ("d_final_res", 1, "d_final_res: expected at least 2"),
     ("g_input_res", 1, "g_input_res: expected at least 2"),
     ("g_init_filters", 4, "g_init_filters: expected at least 8.*found 4"),
     ("d_input_filters", 0, "d_input_filters: expected at least 1"),
@@ -264,6 +330,11 @@ def test_json_with_nan_is_refused():
     ("r1_gamma", -1.0, "--r1-gamma: expected at least 0"),
     ("r2_gamma", -1.0, "--r2-gamma: expected at least 0"),
     ("pl_weight", -1.0, "--pl-weight: expected at least 0"),
+    ("arch", "biggan", "--arch: expected one of stylegan2, stylegan, dcgan, found 'biggan'"),
+    ("attention", 1, "--attention: expected at least 2"),
+    ("d_lr", 0.0, "--d-lr: expected a number above 0"),
+    ("mapping_lr", -1.0, "--mapping-lr: expected a number above 0"),
+    ("d_dropout", 1.0, "--d-dropout: expected a number below 1"),
     ("pl_interval", 0, "--pl-interval: expected at least 1"),
     ("style_mixing", -0.1, "--style-mixing: expected at least 0"),
     ("style_mixing", 1.1, "--style-mixing: expected a probability, 0 to 1, found 1.1")])
@@ -272,11 +343,45 @@ def test_out_of_range_is_refused_by_name(name, value, expected):
         usual(**{name: value})
 
 
+@pytest.mark.parametrize("given, expected", [
+    (dict(arch="dcgan", style_mixing=0.9), "--style-mixing: .*found --arch dcgan, which has"),
+    (dict(arch="dcgan", mapping_lr=1e-4), "--mapping-lr: .*dcgan, which has"),
+    (dict(arch="dcgan", mapping_layers=2), "--mapping-layers: .*dcgan, which has"),
+    (dict(arch="dcgan", w_dim=8), "--w-dim: expected with --arch stylegan2 or stylegan"),
+    (dict(attention=4), r"--attention: .*both networks have \(64, 32, 16, 8\), found 4"),
+    (dict(attention=8, d_final_res=16), r"both networks have \(64, 32, 16\), found 8"),
+    (dict(attention=24), "--attention: expected the longer side of maps"),
+    (dict(resolution="60x64", g_input_res="15x16", d_final_res="15x16", attention=30),
+     r"--attention: .*have \(64, 32, 16\), found 30"),
+    (dict(labels="labels.csv"), "--labels: expected with --conditional or --classes, found neit"),
+    (dict(stage_kimg="20"), "--stage-kimg: expected with --progressive, found it alone"),
+    (dict(stage_batch="8"), "--stage-batch: expected with --progressive, found it alone"),
+    (dict(progressive=True, d_final_res=4), "--progressive: expected both networks to grow from "
+     "one size, found g_input_res 8 and d_final_res 4"),
+    *((dict(progressive=True, stage_kimg=text), "--stage-kimg: expected 1 to 3 numbers with commas"
+       f" .*, each above 0, found '{text}'")
+      for text in ("", "1,2,3,4", "0", "1,0", "-1", "1,x", "nan", "inf", "1;2")),
+    *((dict(progressive=True, stage_batch=text), "--stage-batch: expected 1 to 4 numbers with "
+       f"commas between them, each at least 4, found '{text}'")
+      for text in ("", "8,8,8,8,8", "8,2", "8.5", "1e2"))])
+def test_what_does_not_go_together_is_refused(given, expected):
+    with pytest.raises(UsageError, match=expected):
+        usual(**given)
+
+
+def test_what_goes_together_is_accepted():
+    assert usual(arch="dcgan", pl_weight=2.0, conditional=True).w_units == 100
+    assert usual(attention=8, g_input_res=4).attention == 8
+    assert usual(labels="labels.csv", conditional=True) and usual(labels="l", classes="AD,NC")
+    assert usual(progressive=True, stage_kimg="1.5,2", stage_batch="128,64,32,4")
+    assert usual(resolution="60x64", g_input_res=15, d_final_res="15x16", progressive=True)
+
+
 @pytest.mark.parametrize("name, value, expected", [
     ("lr", math.nan, "--lr: expected a finite number, found nan"),
     ("fade_in_base", math.inf, "fade_in_base: expected a finite number, found inf"),
     ("drift_weight", -math.inf, "--drift-weight: expected a finite number"),
-    ("resolution", "64", "--resolution: expected a value of type int, found '64'"),
+    ("resolution", True, "--resolution: expected a value of type int, found True"),
     ("resolution", 64.0, "--resolution: expected a value of type int, found 64.0"),
     ("lr", "fast", "--lr: expected a value of type float, found 'fast'"),
     ("lr", True, "--lr: expected a value of type float, found True"),

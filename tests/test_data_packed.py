@@ -1,3 +1,4 @@
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -354,3 +355,28 @@ def test_a_part_reads_its_rows_only(folder, cache):
     np.testing.assert_array_equal(part.array[:], whole.array[[1, 4]])
     assert part.fingerprint not in (whole.fingerprint, whole.part(np.array([1, 5])).fingerprint)
     assert part.fingerprint == whole.part(np.array([1, 4])).fingerprint
+
+
+def test_a_part_keeps_labels_and_its_fingerprint_tells_them(folder, cache):
+    whole = pack(folder, cache, **OPTIONS)
+    assert whole.labels is None and whole.classes == ()
+    plain = whole.part(np.array([1, 4]))
+    assert plain.labels is None and plain.classes == ()
+
+    def labelled(labels, classes=("a", "b")):
+        return dataclasses.replace(whole, labels=np.array(labels), classes=classes)
+
+    part = labelled([0, 1] * 6).part(np.array([1, 4]))
+    assert part.labels.tolist() == [1, 0] and part.classes == ("a", "b")
+    assert part.part(np.array([1])).labels.tolist() == [0]
+    others = [labelled([1, 0] * 6), labelled([0, 1] * 6, ("a", "c"))]
+    fingerprints = {other.part(np.array([1, 4])).fingerprint for other in others}
+    assert len(fingerprints | {part.fingerprint, plain.fingerprint}) == 4
+    assert part.fingerprint == labelled([0, 1] * 6).part(np.array([1, 4])).fingerprint
+
+
+def test_the_fingerprint_of_a_part_is_the_same_for_ever(folder, cache):
+    """A run that was started with an older version must go on with the same images."""
+    whole = dataclasses.replace(pack(folder, cache, **OPTIONS), fingerprint="f" * 64)
+    assert whole.part(np.array([1, 4])).fingerprint == (
+        "db4042dce3b0c43780511f07bb535cf8fc633a232cd408270015e2903828e9c1")

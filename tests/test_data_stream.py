@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,7 +15,8 @@ def images(count, dtype=np.uint8, shape=(4, 6, 3)):
 
 
 def take(dataset, count):
-    return [batch.numpy() for batch in dataset.take(count)]
+    """The images of the first batches."""
+    return [batch.numpy() for batch, _ in dataset.take(count)]
 
 
 def test_each_epoch_is_a_permutation():
@@ -82,7 +85,22 @@ def test_two_iterators_agree():
 
 def test_the_shape_is_static():
     spec = batches(images(10, np.uint16), batch=4, seed=5).element_spec
-    assert spec == tf.TensorSpec((4, 4, 6, 3), tf.uint16)
+    assert spec == (tf.TensorSpec((4, 4, 6, 3), tf.uint16), tf.TensorSpec((4,), tf.int32))
+
+
+def test_labels_come_with_their_images():
+    labels = np.random.default_rng(0).integers(0, 3, 10)
+    packed = dataclasses.replace(images(10), labels=labels, classes=("a", "b", "c"))
+    drawn = list(batches(packed, batch=4, seed=5, start=6).take(5))
+    for batch, indices in drawn:
+        assert indices.dtype == tf.int32
+        np.testing.assert_array_equal(indices, labels[batch.numpy()[:, 0, 0, 0]])
+    assert len(np.unique([indices for _, indices in drawn])) == 3
+
+
+def test_images_without_labels_are_of_class_zero():
+    (_, indices), = batches(images(10), batch=4, seed=5).take(1)
+    assert indices.dtype == tf.int32 and indices.numpy().tolist() == [0, 0, 0, 0]
 
 
 def test_a_memory_map(tmp_path):

@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 from layer_checks import check_layer
-from oracle import convolve, filter_each_channel, leaky_relu, relative_error
+from oracle import (
+    convolve,
+    filter_each_channel,
+    leaky_relu,
+    relative_error,
+    upsampling_convolution,
+)
 
 from stylegan2_tf.layers import EqualizedConv2D, EqualizedDense
 
@@ -30,23 +36,44 @@ def test_dense_keeps_variance_and_stores_scaled_weights():
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
-@pytest.mark.parametrize("downsample", [False, True])
-def test_convolution_matches_oracle(tmp_path, kernel_size, downsample):
-    x = numbers(2, 8, 8, 3)
-    layer = EqualizedConv2D(5, kernel_size, downsample=downsample, activation="leaky_relu")
+@pytest.mark.parametrize("resample, sides", [(None, (8, 6)), ("down", (4, 3)), ("up", (16, 12))])
+def test_convolution_matches_oracle(tmp_path, kernel_size, resample, sides):
+    x = numbers(2, 8, 6, 3)
+    layer = EqualizedConv2D(5, kernel_size, resample=resample, activation="leaky_relu")
     layer.build(x.shape)
     layer.bias.assign(numbers(5, seed=1))
     found = check_layer(layer, x, tmp_path=tmp_path)
     kernel = np.asarray(layer.kernel, np.float64) / np.sqrt(3 * kernel_size**2)
-    if downsample:  # SG2: blur with padding for an exact half, then every second pixel
+    np.testing.assert_allclose(layer.runtime_kernel, kernel, rtol=1e-6)
+    if resample == "down":  # SG2: blur with padding for an exact half, then every second pixel
         padding = 2 if kernel_size == 3 else 1
         blurred = filter_each_channel(x, (1, 3, 3, 1), padding, padding)
         expected = convolve(blurred, kernel, stride=2)
+    elif resample == "up":
+        expected = upsampling_convolution(x, kernel)
     else:
         expected = convolve(x, kernel, padding=kernel_size // 2)
     expected = leaky_relu(expected + np.asarray(layer.bias, np.float64))
-    assert found.shape == ((2, 4, 4, 5) if downsample else (2, 8, 8, 5))
+    assert found.shape == (2, *sides, 5) == layer.compute_output_shape(x.shape)
     assert relative_error(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("resample", ["up", "down"])
+def test_a_filter_of_its_own_keeps_the_size(resample):
+    x = numbers(1, 8, 6, 2)
+    default, smoother = (EqualizedConv2D(3, resample=resample, **more) for more in (
+        {}, dict(resample_filter=(1, 5, 10, 10, 5, 1))))
+    expected = default(x)
+    smoother.build(x.shape)
+    smoother.set_weights(default.get_weights())
+    assert smoother(x).shape == expected.shape
+    assert np.abs(np.asarray(smoother(x)) - np.asarray(expected)).max() > 1e-3
+
+
+def test_dense_shows_the_kernel_that_it_uses():
+    layer = EqualizedDense(3, lr_multiplier=0.1)
+    layer.build((None, 4))
+    np.testing.assert_allclose(layer(np.eye(4, dtype=np.float32)), layer.runtime_kernel, rtol=1e-6)
 
 
 def test_convolution_without_bias_has_one_weight():
@@ -61,6 +88,7 @@ def test_convolution_without_bias_has_one_weight():
     (lambda: EqualizedDense(1, activation="tanh"), "activation=tanh"),
     (lambda: EqualizedConv2D(0), "filters=0"),
     (lambda: EqualizedConv2D(4, 2), "kernel_size=2"),
+    (lambda: EqualizedConv2D(4, resample="half"), "resample=half"),
 ])
 def test_wrong_arguments_are_named(build, words):
     with pytest.raises(ValueError, match=f"Received: {words}"):

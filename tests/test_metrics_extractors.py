@@ -6,11 +6,11 @@ import oracle
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small import make_discriminator
 
 from stylegan2_tf.errors import DataError, UsageError
 from stylegan2_tf.metrics import extractors, pretrained
 from stylegan2_tf.metrics.extractors import make_extractor, resize
-from stylegan2_tf.networks import Discriminator
 
 
 def images(n, height=16, width=None, channels=1, seed=0):
@@ -166,8 +166,7 @@ def test_the_random_network_refuses_what_it_cannot_read(random_network, shape):
 
 @pytest.fixture(scope="module")
 def discriminator(tmp_path_factory):
-    model = Discriminator([4, 6], final_resolution=4)
-    model.build()
+    model = make_discriminator([4, 6])
     path = tmp_path_factory.mktemp("Model") / "discriminator.keras"
     model.save(path)
     return model, path
@@ -178,7 +177,19 @@ def test_features_are_what_the_score_is_made_of(discriminator):
     x = images(1)  # alone in its group, so that the standard deviations agree
     found = make_extractor("discriminator", discriminator=path)(x)
     assert found.shape == (1, 6)
-    np.testing.assert_allclose(model.score(found), model(x), rtol=1e-5)
+    np.testing.assert_allclose(model.head.score(found), model(x), rtol=1e-5)
+
+
+def test_images_come_to_the_size_that_the_discriminator_was_trained_at(tmp_path):
+    """Half grown, of a shape of its own, and with classes, which features do not read."""
+    model = make_discriminator([4, 6], final_resolution=[3, 4], level=0, label_dim=2)
+    model.trunk.level = 1
+    model.save(tmp_path / "discriminator.keras")
+    extractor = make_extractor("discriminator", discriminator=tmp_path / "discriminator.keras")
+    x = images(1, 12, 16)
+    assert extractor.input_size(x) == (6, 8)
+    small = x.reshape(1, 6, 2, 8, 2, 1).mean(axis=(2, 4))
+    np.testing.assert_allclose(extractor(x), model.features(small), atol=1e-5)
 
 
 def test_features_do_not_depend_on_the_neighbours(discriminator):

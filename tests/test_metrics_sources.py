@@ -26,7 +26,7 @@ def make_folder(tmp_path):
 @pytest.fixture
 def run(tmp_path, tiny_config):
     """A run folder with the models of an untrained generator."""
-    from stylegan2_tf.trainer import make_networks
+    from stylegan2_tf.building import make_networks
 
     config = tiny_config(fit="crop")
     _, average, discriminator = make_networks(config)

@@ -1,43 +1,71 @@
+"""StyleGAN2's networks; test_networks_relatives.py has what all families share."""
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from oracle import filter_each_channel, insert_zeros, leaky_relu, relative_error
+from oracle import (
+    convolve,
+    filter_each_channel,
+    insert_zeros,
+    leaky_relu,
+    relative_error,
+    rms_normalised,
+)
+from small import make_discriminator, make_generator, numbers, shake
 
+from stylegan2_tf.layers import SpectralNormalization
 from stylegan2_tf.networks import (
-    Discriminator,
+    DiscriminatorHead,
     Generator,
+    LatentInput,
     MappingNetwork,
     ResidualBlock,
+    ResidualTrunk,
     StyledConv2D,
     SynthesisNetwork,
     ToImage,
 )
 
 
-def numbers(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+def float64(weight):
+    return np.asarray(weight, np.float64)
 
 
-def small_generator(channels=1, convolutions=2):
-    generator = Generator([8, 6, 4], base_resolution=4, channels=channels, z_dim=5, w_dim=7,
-                          mapping_layers=2, convolutions=convolutions)
-    generator.build()
-    for conv in generator.synthesis.convs:
-        conv.noise.strength.assign(0.3 / conv.noise.lr_multiplier)
-    generator.w_avg.assign(numbers(7, seed=9))
-    return generator
+# -- mapping
 
 
 def test_mapping_matches_oracle():
-    mapping = MappingNetwork(7, num_layers=2)
+    mapping = MappingNetwork(5, 7, num_layers=2)
     z = 10 * numbers(4, 5)
     found = mapping(z)
-    w = z / np.sqrt((z.astype(np.float64) ** 2).mean(1, keepdims=True) + 1e-8)
+    w = rms_normalised(z)
     for dense in mapping.dense:
-        kernel = np.asarray(dense.kernel, np.float64)
+        kernel = float64(dense.kernel)
         w = leaky_relu(w @ (kernel * 0.01 / np.sqrt(len(kernel))))
     assert relative_error(found, w) < 1e-5
+
+
+def test_the_embedding_of_a_class_joins_the_latent():
+    z, label = 10 * numbers(3, 5), np.eye(2, dtype=np.float32)[[0, 1, 1]]
+    latent = LatentInput(5, label_dim=2)
+    found = latent(z, label)
+    embedded = label @ float64(latent.embed.kernel) / np.sqrt(2)
+    expected = np.concatenate([rms_normalised(z), rms_normalised(embedded)], axis=1)
+    assert found.shape == (3, latent.w_dim) == (3, 10) == latent.compute_output_shape(z.shape)
+    assert relative_error(found, expected) < 1e-5
+    assert relative_error(LatentInput(5)(z), rms_normalised(z)) < 1e-5
+
+
+def test_a_mapping_with_classes_begins_with_both():
+    mapping = MappingNetwork(5, 7, num_layers=1, label_dim=2)
+    z, label = numbers(3, 5), np.eye(2, dtype=np.float32)[[0, 1, 1]]
+    found = mapping(z, label)
+    kernel = float64(mapping.dense[0].kernel) * 0.01 / np.sqrt(10)
+    assert relative_error(found, leaky_relu(float64(mapping.latent(z, label)) @ kernel)) < 1e-5
+
+
+# -- synthesis
 
 
 def test_styled_convolution_adds_noise_bias_and_activation():
@@ -54,9 +82,10 @@ def test_styled_convolution_adds_noise_bias_and_activation():
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_generator_shapes_and_parameters(channels):
-    generator = small_generator(channels)
+    generator = make_generator(channels=channels)
     images = generator(numbers(3, 5))
     assert images.shape == (3, 16, 16, channels) and images.dtype == "float32"
+    assert (generator.z_dim, generator.channels, generator.resolution) == (5, channels, (16, 16))
     assert generator.synthesis.num_ws == 6
     assert generator.synthesis.noise_shapes(2) == [
         (2, 4, 4, 1), (2, 8, 8, 1), (2, 8, 8, 1), (2, 16, 16, 1), (2, 16, 16, 1)]
@@ -64,7 +93,7 @@ def test_generator_shapes_and_parameters(channels):
 
 
 def test_one_convolution_at_each_resolution():
-    generator = small_generator(convolutions=1)
+    generator = make_generator(convolutions=1)
     assert generator(numbers(3, 5)).shape == (3, 16, 16, 1)
     assert generator.synthesis.num_ws == 4
     assert generator.synthesis.noise_shapes(2) == [(2, 4, 4, 1), (2, 8, 8, 1), (2, 16, 16, 1)]
@@ -73,7 +102,7 @@ def test_one_convolution_at_each_resolution():
 
 @pytest.mark.parametrize("convolutions, levels", [(1, [0, 1, 2]), (2, [0, 1, 1, 2, 2])])
 def test_the_image_follows_from_the_layers_one_by_one(convolutions, levels):
-    synthesis = small_generator(convolutions=convolutions).synthesis
+    synthesis = shake(make_generator(convolutions=convolutions)).synthesis
     ws = numbers(2, synthesis.num_ws, 7, seed=1)
     x, image = np.tile(np.asarray(synthesis.constant), (2, 1, 1, 1)), 0.0
     for index, (level, after) in enumerate(zip(levels, [*levels[1:], None], strict=True)):
@@ -87,26 +116,16 @@ def test_the_image_follows_from_the_layers_one_by_one(convolutions, levels):
 
 
 def test_the_second_convolution_is_what_one_saves():
-    wide, narrow = (small_generator(convolutions=count).count_params() for count in (2, 1))
+    wide, narrow = (make_generator(convolutions=count).count_params() for count in (2, 1))
     # kernel, style (w of 7 to the input), its bias, bias, noise strength, noise map
     assert wide - narrow == sum(9 * width**2 + 7 * width + 2 * width + 1 + side**2
                                 for width, side in ((6, 8), (4, 16)))
-    wide, narrow = (Discriminator([4, 8], convolutions=count) for count in (2, 1))
-    for discriminator in (wide, narrow):
-        discriminator.build()
-    assert wide.count_params() - narrow.count_params() == sum(
-        9 * width**2 + width for width in (4, 8))
-
-
-def test_a_model_saved_before_the_argument_has_two_convolutions():
-    for model in (small_generator(), Discriminator([4, 8])):
-        config = model.get_config()
-        del config["convolutions"]
-        assert type(model).from_config(config).convolutions == 2
+    wide, narrow = (make_discriminator(convolutions=count).count_params() for count in (2, 1))
+    assert wide - narrow == sum(9 * width**2 + width for width in (4, 8))
 
 
 def test_the_image_is_the_sum_of_upsampled_skips():
-    generator = small_generator()
+    generator = make_generator()
     ws = generator.broadcast(generator.mapping(numbers(2, 5)))
     full = generator.synthesis(ws)
     last = generator.synthesis.to_images[-1]
@@ -120,31 +139,14 @@ def test_the_image_is_the_sum_of_upsampled_skips():
     np.testing.assert_allclose(generator.synthesis(ws)[:, 8, 8, 0], 2.0, rtol=1e-5)
 
 
-@pytest.mark.parametrize("convolutions", [1, 2])
-def test_each_layer_takes_its_own_w(convolutions):
-    generator = small_generator(convolutions=convolutions)
-    ws = np.array(generator.broadcast(generator.mapping(numbers(1, 5))))
-    images = np.asarray(generator.synthesis(ws))
-    for index in range(generator.synthesis.num_ws):
-        changed = ws.copy()
-        changed[:, index] += 1.0
-        assert np.abs(np.asarray(generator.synthesis(changed)) - images).max() > 1e-4
-
-
-def test_noise_modes():
-    generator = small_generator()
-    z = numbers(2, 5)
-    np.testing.assert_array_equal(generator(z), generator(z))
-    maps = [numbers(*shape, seed=7) for shape in generator.synthesis.noise_shapes(2)]
-    constant, given, none = (np.asarray(generator(z, noise=noise))
-                             for noise in (None, maps, 0.0))
-    assert np.abs(constant - given).max() > 1e-3 and np.abs(constant - none).max() > 1e-3
-    with pytest.raises(ValueError, match="must hold 5 maps"):
-        generator(z, noise=maps[:2])
+def test_to_image_has_no_activation():
+    layer = ToImage(1)
+    x, w = numbers(2, 4, 4, 3), numbers(2, 5, seed=1)
+    np.testing.assert_allclose(layer(-x, w), -np.asarray(layer(x, w)), rtol=1e-4, atol=1e-6)
 
 
 def test_truncation():
-    generator = small_generator()
+    generator = make_generator()
     z = numbers(2, 5)
     w = np.asarray(generator.mapping(z))
     w_avg = np.asarray(generator.w_avg)
@@ -152,6 +154,9 @@ def test_truncation():
     at_zero = np.asarray(generator(z, truncation_psi=0.0))
     np.testing.assert_allclose(at_zero[0], at_zero[1], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(generator(z, truncation_psi=1.0), generator(z))
+
+
+# -- discriminator
 
 
 @pytest.mark.parametrize("convolutions", [1, 2])
@@ -170,64 +175,115 @@ def test_residual_block_follows_the_fade_in_formula(alpha, convolutions):
 
 
 def test_discriminator_ladder_and_alpha():
-    discriminator = Discriminator([4, 8], final_resolution=8, channels=3)
-    discriminator.build()
+    discriminator = make_discriminator(final_resolution=8, channels=3)
     x = numbers(4, 32, 32, 3)
     scores = np.asarray(discriminator(x))
-    assert scores.shape == (4, 1) and discriminator.resolution == 32
-    assert discriminator.conv.kernel.shape == (3, 3, 9, 8)  # minibatch stddev is a channel
-    assert discriminator.hidden.kernel.shape == (4 * 4 * 8, 8)  # 8x8 was brought to 4x4
-    discriminator.alpha.assign(0.0)
+    assert scores.shape == (4, 1)
+    assert (discriminator.resolution, discriminator.channels) == ((32, 32), 3)
+    assert discriminator.head.conv.kernel.shape == (3, 3, 9, 8)  # minibatch stddev is a channel
+    assert discriminator.head.hidden.kernel.shape == (4 * 4 * 8, 8)  # 8x8 was brought to 4x4
+    assert discriminator.features(x).shape == (4, 8)
+    discriminator.trunk.alpha.assign(0.0)
     assert np.abs(np.asarray(discriminator(x)) - scores).max() > 1e-4
 
 
+def test_the_trunk_is_its_blocks_one_by_one_with_a_mask_behind_each():
+    trunk = make_discriminator([4, 8, 6], channels=3).trunk
+    trunk.alpha.assign(0.3)
+    image = numbers(2, 32, 32, 3)
+    assert trunk.mask_shapes(2) == [(2, 1, 1, 8), (2, 1, 1, 6), (2, 1, 1, 6)]
+    masks = [np.abs(numbers(*shape, seed=seed)) for seed, shape in enumerate(trunk.mask_shapes(2))]
+    x = leaky_relu(convolve(image, float64(trunk.entries[0].kernel) / np.sqrt(3)))
+    masked = x = np.float32(x)
+    for block, mask in zip(trunk.blocks[::-1], masks, strict=True):
+        x, masked = block(x, alpha=0.3), np.asarray(block(masked, alpha=0.3)) * mask
+    assert relative_error(trunk(image), x) < 1e-4
+    assert relative_error(trunk(image, masks), masked) < 1e-4
+    ones = [np.ones(shape, np.float32) for shape in trunk.mask_shapes(2)]
+    np.testing.assert_array_equal(trunk(image, ones), trunk(image))
+
+
 def test_final_resolution_below_the_dense_one():
-    discriminator = Discriminator([4, 8, 8], final_resolution=2)
+    discriminator = make_discriminator([4, 8, 8], final_resolution=2)
     assert discriminator(numbers(4, 16, 16, 1)).shape == (4, 1)
-    assert discriminator.hidden.kernel.shape == (2 * 2 * 8, 8)
+    assert discriminator.head.hidden.kernel.shape == (2 * 2 * 8, 8)
 
 
-@pytest.mark.parametrize("convolutions", [1, 2])
-def test_second_order_gradients_reach_every_discriminator_weight(convolutions):
-    discriminator = Discriminator([4, 8], final_resolution=4, convolutions=convolutions)
+@pytest.mark.parametrize("final, sides, dense", [
+    ((3, 4), (12, 16), 3 * 4), ((7, 7), (28, 28), 3 * 3), ((15, 16), (60, 64), 3 * 4)])
+def test_discriminators_of_other_shapes(final, sides, dense):
+    discriminator = make_discriminator(final_resolution=final)
+    assert discriminator.resolution == sides
+    assert discriminator(numbers(4, *sides, 1)).shape == (4, 1)
+    assert discriminator.head.hidden.kernel.shape == (dense * 8, 8)
+
+
+def test_the_head_projects_its_features_on_the_class():
+    """Miyato and Koyama 2018, equation 3; divided by the root of their number (ADA)."""
+    head = DiscriminatorHead(6, label_dim=3)
+    x, label = numbers(4, 4, 4, 5), np.eye(3, dtype=np.float32)[[0, 2, 1, 1]]
+    head.build(x.shape)
+    head.embed.bias.assign(numbers(6, seed=1))
+    head.score.bias.assign([0.7])
+    features = float64(head.features(x))
+    score = features @ float64(head.score.kernel) / np.sqrt(6) + 0.7
+    embedded = label @ float64(head.embed.kernel) / np.sqrt(3) + float64(head.embed.bias)
+    along = (features * embedded).sum(1, keepdims=True) / np.sqrt(6)
+    assert np.abs(along).min() > 1e-3
+    assert relative_error(head(x, label), score + along) < 1e-5
+
+
+def test_spectral_layers_are_all_convolutions_and_dense_layers():
+    assert make_discriminator().spectral_layers == []
+    discriminator = make_discriminator(spectral_norm=True, level=2)
+    kernels = [weight.path for weight in discriminator.trainable_variables
+               if weight.path.endswith("kernel")]
+    found = discriminator.spectral_layers
+    assert all(isinstance(layer, SpectralNormalization) for layer in found)
+    assert sorted(layer.layer.kernel.path for layer in found) == sorted(kernels)
+    assert len(kernels) == 3 + 2 * 3 + 3  # one from each image, three a block, three in the head
+    before = np.asarray(discriminator(numbers(4, 16, 16, 1)))
+    for layer in found:  # u is what the scores depend on
+        layer.u.assign(layer.next_u())
+    assert np.abs(np.asarray(discriminator(numbers(4, 16, 16, 1))) - before).max() > 1e-4
+
+
+@pytest.mark.parametrize("more", [
+    dict(convolutions=1), dict(convolutions=2), dict(spectral_norm=True),
+    dict(attention=8, level=2, label_dim=2)], ids=lambda more: " ".join(more))
+def test_second_order_gradients_reach_every_discriminator_weight(more):
+    discriminator = make_discriminator(**more)
+    if "level" in more:
+        discriminator.trunk.attend.strength.assign(0.5)
+        discriminator.trunk.fade.assign(0.5)
+    label = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]] if "label_dim" in more else None
     x = tf.constant(numbers(4, 16, 16, 1))
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
             inner.watch(x)
-            scores = tf.reduce_sum(discriminator(x))
+            scores = tf.reduce_sum(discriminator(x, label))
         penalty = tf.reduce_sum(tf.square(inner.gradient(scores, x)))
-    weights = [weight.value for weight in discriminator.trainable_variables]
-    gradients = outer.gradient(penalty, weights)
-    for weight, gradient in zip(discriminator.trainable_variables, gradients, strict=True):
-        if weight.path.endswith("kernel"):
-            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, weight.path
+    weights = discriminator.trainable_variables
+    gradients = outer.gradient(penalty, [weight.value for weight in weights],
+                               unconnected_gradients="zero")
+    still = [weight.path.split("/")[-2] for weight, gradient in zip(weights, gradients, strict=True)
+             if weight.path.endswith("kernel") and not np.abs(gradient).max() > 0]
+    assert still == (["from_image_0"] if "level" in more else [])  # for level 0 and 1 only
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
-@pytest.mark.parametrize("convolutions", [1, 2])
-def test_second_order_gradients_reach_every_generator_kernel(convolutions):
-    generator = small_generator(convolutions=convolutions)
-    z = numbers(2, 5)
-    direction = numbers(2, 16, 16, 1, seed=4)
-    with tf.GradientTape() as outer:
-        with tf.GradientTape() as inner:  # the path length penalty differentiates like this
-            ws = generator.broadcast(generator.mapping(z))
-            inner.watch(ws)
-            value = tf.reduce_sum(generator.synthesis(ws) * direction)
-        length = tf.reduce_sum(tf.square(inner.gradient(value, ws)))
-    kernels = [weight for weight in generator.trainable_variables if "kernel" in weight.path]
-    for weight, gradient in zip(
-            kernels, outer.gradient(length, [kernel.value for kernel in kernels]), strict=True):
-        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, weight.path
+# -- files, precision, errors
 
 
 @pytest.mark.parametrize("make, inputs", [
-    (small_generator, numbers(2, 5)),
-    (lambda: small_generator(convolutions=1), numbers(2, 5)),
-    (lambda: Discriminator([4, 8], final_resolution=8), numbers(4, 32, 32, 1)),
-    (lambda: Discriminator([4, 8], convolutions=1), numbers(4, 16, 16, 1)),
+    (make_generator, numbers(2, 5)),
+    (lambda: make_generator(convolutions=1), numbers(2, 5)),
+    (lambda: make_discriminator(final_resolution=8), numbers(4, 32, 32, 1)),
+    (lambda: make_discriminator(convolutions=1, spectral_norm=True), numbers(4, 16, 16, 1)),
+    (lambda: make_discriminator(final_resolution=[3, 4], attention=8), numbers(4, 12, 16, 1)),
 ])
 def test_models_save_and_load_bit_for_bit(tmp_path, make, inputs):
-    model = make()
+    model = shake(make())
     expected = np.asarray(model(inputs))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -238,28 +294,38 @@ def test_models_save_and_load_bit_for_bit(tmp_path, make, inputs):
 
 
 def test_mixed_precision_keeps_images_and_scores_in_float32():
-    generator = Generator([8, 4], z_dim=5, w_dim=7, dtype="mixed_bfloat16")
-    discriminator = Discriminator([4], final_resolution=4, dtype="mixed_bfloat16")
+    generator = make_generator(filters=[8, 4], dtype="mixed_bfloat16")
+    discriminator = make_discriminator([4], spectral_norm=True, label_dim=2,
+                                       dtype="mixed_bfloat16")
     images = generator(numbers(4, 5))
-    scores = discriminator(images)
+    scores = discriminator(images, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
     assert images.dtype == scores.dtype == "float32"
     assert np.isfinite(scores).all()
     assert all(weight.dtype == "float32" for weight in generator.weights)
+    assert discriminator.trunk.compute_dtype == "bfloat16"
 
 
 @pytest.mark.parametrize("make, words", [
-    (lambda: MappingNetwork(4, num_layers=0), "num_layers=0"),
+    (lambda: MappingNetwork(4, 4, num_layers=0), "num_layers=0"),
     (lambda: SynthesisNetwork([]), r"filters=\[\]"),
-    (lambda: Discriminator([]), r"filters=\[\]"),
-    (lambda: Generator([8, 4], convolutions=3), "convolutions=3"),
-    (lambda: Discriminator([4], convolutions=0), "convolutions=0"),
+    (lambda: SynthesisNetwork([8, 4], convolutions=3), "convolutions=3"),
+    (lambda: SynthesisNetwork([8, 4], attention=16), "attention=16"),
+    (lambda: ResidualTrunk([]), r"filters=\[\]"),
+    (lambda: ResidualTrunk([4], convolutions=0), "convolutions=0"),
+    (lambda: ResidualTrunk([4], attention=16), "attention=16"),
+    (lambda: Generator(MappingNetwork(4, 4, label_dim=2), SynthesisNetwork([4]), ["AD"]),
+     r"classes=\['AD'\]"),
 ])
 def test_wrong_arguments_are_named(make, words):
     with pytest.raises(ValueError, match=f"Received: {words}"):
         make()
 
 
-def test_to_image_has_no_activation():
-    layer = ToImage(1)
-    x, w = numbers(2, 4, 4, 3), numbers(2, 5, seed=1)
-    np.testing.assert_allclose(layer(-x, w), -np.asarray(layer(x, w)), rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("label_dim, label", [(0, np.eye(2, dtype=np.float32)), (2, None)])
+def test_labels_are_given_to_networks_with_classes_only(label_dim, label):
+    x = numbers(2, 4, 4, 3)
+    for call in (lambda: LatentInput(5, label_dim)(numbers(2, 5), label),
+                 lambda: MappingNetwork(5, 7, 1, label_dim)(numbers(2, 5), label),
+                 lambda: DiscriminatorHead(6, label_dim=label_dim)(x, label=label)):
+        with pytest.raises(ValueError, match=f"Argument `label` must be .*there are {label_dim}"):
+            call()

@@ -14,6 +14,7 @@ import pytest
 
 import stylegan2_tf
 from stylegan2_tf import layers, networks
+from stylegan2_tf.networks.parts import describe
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "stylegan2_tf"
@@ -21,10 +22,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # A module or package imports only from those before it.
-ORDER = ["lazy", "errors", "files", "options", "presets", "fields", "config", "data", "layers",
-         "networks", "losses", "augment", "step", "tracking", "run_folder", "checkpoints", "latent",
-         "metrics", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "trainer", "demo",
-         "cli", "__main__"]
+ORDER = ["lazy", "errors", "files", "sides", "options", "presets", "fields",
+         "checks", "config", "schedule", "data", "layers",
+         "networks", "building", "losses", "augment", "randomness", "updates", "step", "tracking",
+         "run_folder", "checkpoints", "latent", "transfer", "metrics", "plots",
+         "artifacts", "tf_quiet", "watchdog", "examiner", "album", "trainer",
+         "preview", "demo", "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 
 
@@ -81,8 +84,9 @@ def test_no_two_files_need_each_other_to_load():
 
     graph = {name: {target(other) for other in imported(file, lazily=False)} - {""}
              for name, file in known.items()}
-    assert graph["stylegan2_tf.networks.generator"] == {
-        "stylegan2_tf.networks.mapping", "stylegan2_tf.networks.synthesis"}
+    assert graph["stylegan2_tf.networks.relatives"] == {
+        "stylegan2_tf.layers.__init__", "stylegan2_tf.networks.styled",
+        "stylegan2_tf.networks.synthesis"}
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
@@ -153,9 +157,16 @@ def test_the_version_is_given_once_for_all():
 
 # -- layers and networks, all alike
 
+SYNTHESIS = dict(filters=[8, 4], base_resolution=[3, 4], channels=3, convolutions=1, attention=8,
+                 level=1)
+TRUNK = dict(filters=[4, 8], final_resolution=[3, 4], channels=3, convolutions=1,
+             spectral_norm=True, attention=8, level=1)
+HEAD = dict(units=3, group_size=2, spectral_norm=True, label_dim=2)
+MAPPING = dict(z_dim=6, w_dim=5, num_layers=1, label_dim=2, lr_multiplier=0.5)
 # One of each, every argument different from its default.
 EXAMPLES = {
-    "EqualizedConv2D": dict(filters=3, kernel_size=1, downsample=True, activation="leaky_relu",
+    "AdaptiveInstanceNormalization": dict(),
+    "EqualizedConv2D": dict(filters=3, kernel_size=1, resample="down", activation="leaky_relu",
                             use_bias=False, resample_filter=(1, 2, 1)),
     "EqualizedDense": dict(units=3, activation="leaky_relu", lr_multiplier=0.5, bias_init=1.0),
     "MinibatchStddev": dict(group_size=2),
@@ -163,27 +174,48 @@ EXAMPLES = {
                             resample_filter=(1, 2, 1)),
     "NoiseInjection": dict(lr_multiplier=0.5),
     "PixelNormalization": dict(),
-    "Discriminator": dict(filters=[4, 8], final_resolution=8, channels=3, group_size=2,
-                          convolutions=1),
-    "Generator": dict(filters=[8, 4], base_resolution=8, channels=3, z_dim=6, w_dim=5,
-                      mapping_layers=1, convolutions=1),
-    "MappingNetwork": dict(w_dim=5, num_layers=1, lr_multiplier=0.5),
-    "ResidualBlock": dict(filters=3, convolutions=1),
+    "SelfAttention2D": dict(reduction=2),
+    "SpectralNormalization": dict(layer=layers.EqualizedDense(3, name="inner")),
+    "AdaINConv2D": dict(filters=3, upsample=True),
+    "DCGANSynthesis": SYNTHESIS,
+    "Discriminator": dict(trunk=networks.ResidualTrunk(**TRUNK, name="trunk"),
+                          head=networks.DiscriminatorHead(**HEAD, name="head")),
+    "DiscriminatorHead": HEAD,
+    "Generator": dict(mapping=networks.MappingNetwork(**MAPPING, name="mapping"),
+                      synthesis=networks.StyleGANSynthesis(**SYNTHESIS, name="synthesis"),
+                      classes=["AD", "NC"]),
+    "LatentInput": dict(z_dim=6, label_dim=2),
+    "MappingNetwork": MAPPING,
+    "ResidualBlock": dict(filters=3, convolutions=1, spectral_norm=True),
+    "ResidualTrunk": TRUNK,
+    "StyleGANSynthesis": SYNTHESIS,
     "StyledConv2D": dict(filters=3, upsample=True),
-    "SynthesisNetwork": dict(filters=[8, 4], base_resolution=8, channels=3, convolutions=1),
-    "ToImage": dict(channels=3)}
+    "SynthesisNetwork": SYNTHESIS,
+    "ToImage": dict(channels=3),
+    "UnstyledConv2D": dict(filters=3, upsample=True),
+    "UnstyledToImage": dict(channels=3)}
 KERAS_ADDS = ("activity_regularizer", "autocast")  # to a layer without a constructor
 CLASSES = [value for module in (layers, networks)
            for value in map(vars(module).get, module.__all__) if inspect.isclass(value)]
 
 
+def maker(cls):
+    """`cls`, or the class whose constructor it inherits."""
+    return next(base for base in cls.__mro__ if "__init__" in vars(base))
+
+
 def arguments(cls):
     """The parameters of the constructor, without `**kwargs` for Keras."""
-    if "__init__" not in vars(cls):
+    if maker(cls) not in CLASSES:  # Keras' own
         return {}
-    _, *parameters = inspect.signature(cls.__init__).parameters.values()
+    _, *parameters = inspect.signature(maker(cls).__init__).parameters.values()
     assert parameters.pop().kind == inspect.Parameter.VAR_KEYWORD
     return {parameter.name: parameter for parameter in parameters}
+
+
+def plain(value):
+    """`value` as it stands in a configuration: layers in their serialised form."""
+    return describe(value) if isinstance(value, keras.Layer) else value
 
 
 def section(cls, title):
@@ -198,7 +230,11 @@ def test_docstrings_tell_arguments_and_shapes(cls):
     assert first.endswith(".") and blank == ""
     assert section(cls, "Input shape") and section(cls, "Output shape")
     documented = re.findall(r"^    (\w+):", section(cls, "Args") or "", re.MULTILINE)
-    assert documented == list(arguments(cls))
+    if maker(cls) is cls or maker(cls) not in CLASSES:
+        assert documented == list(arguments(cls))
+    else:
+        assert documented == []
+        assert f"Arguments as in `{maker(cls).__name__}`." in inspect.getdoc(cls)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=label)
@@ -217,7 +253,8 @@ def test_configuration_is_what_the_constructor_takes(cls):
     layer = cls(**given, name="example")
     assert {name: getattr(layer, name) for name in parameters} == given
     config = layer.get_config()
-    assert {name: config.pop(name) for name in parameters} == given
+    assert {name: config.pop(name) for name in parameters} == {
+        name: plain(value) for name, value in given.items()}
     assert set(config) <= {"name", "trainable", "dtype", *KERAS_ADDS}
     again = cls.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()

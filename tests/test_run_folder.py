@@ -165,10 +165,14 @@ OTHER = dict(
     cache="cache", checkpoint=2, keep=3, val=8, neptune=True, convolutions=1, r2_gamma=1.0,
     pl_weight=2.0, pl_interval=8, style_mixing=0.9, augment="none", augment_target=0.5,
     augment_kimg=500.0, mirror=True, holdout=0.1, subject_pattern="(.)", max_images=8,
-    metrics="swd", metrics_every=2, on_collapse="stop", best_metric="kid")
+    metrics="swd", metrics_every=2, on_collapse="stop", best_metric="kid", arch="dcgan",
+    attention=8, spectral_norm=True, conditional=True, progressive=True, stage_kimg="1",
+    stage_batch="8,4", d_lr=0.001, mapping_lr=0.001, d_dropout=0.1, init_from="another",
+    classes="AD,NC", labels="labels.csv")
 
 
-NEEDED = {"best_metric": {"metrics": "swd,kid"}}
+NEEDED = {"best_metric": {"metrics": "swd,kid"}, "stage_kimg": {"progressive": True},
+          "stage_batch": {"progressive": True}, "labels": {"conditional": True}}
 
 
 @pytest.fixture
@@ -197,6 +201,15 @@ def test_every_field_is_compared(saved, tiny_config, name):
         assert f"configuration: {flag(name)} (saved {old}, given {new}); " in str(refused.value)
 
 
+def test_height_and_width_are_compared(folder, tiny_config):
+    shape = dict(resolution="12x16", g_input_res="3x4", d_final_res="3x4")
+    folder.write_config(tiny_config(**shape))
+    (folder.checkpoints / "step-00000004").mkdir(parents=True)
+    assert folder.compare(tiny_config(**shape)) == []
+    with pytest.raises(UsageError, match="--resolution .saved 12x16, given 16x12."):
+        folder.compare(tiny_config(resolution="16x12", g_input_res="4x3", d_final_res="4x3"))
+
+
 def test_all_fields_that_differ_are_named_at_once(saved, tiny_config):
     with pytest.raises(UsageError) as refused:
         saved.compare(tiny_config(lr=0.001, g_init_filters=16, epochs=9))
@@ -206,8 +219,9 @@ def test_all_fields_that_differ_are_named_at_once(saved, tiny_config):
 
 
 def test_what_may_change_changes_no_number_of_the_training():
-    assert set(CHANGEABLE) == {"data_dir", "output_dir", "epochs", "checkpoint", "keep", "cache",
-                               "neptune", "metrics", "metrics_every", "best_metric",
+    """The labels of the images are part of the checkpoint; the path of their file is not."""
+    assert set(CHANGEABLE) == {"data_dir", "labels", "output_dir", "epochs", "checkpoint", "keep",
+                               "cache", "neptune", "metrics", "metrics_every", "best_metric",
                                "on_collapse"}
 
 

@@ -5,26 +5,30 @@ import sys
 import keras
 import numpy as np
 import pytest
+from small import FAMILIES, make_discriminator, make_generator
 
 import stylegan2_tf
 from stylegan2_tf.artifacts import save_models
 from stylegan2_tf.errors import DataError
-from stylegan2_tf.latent.sampling import make_latents, to_uint8
-from stylegan2_tf.networks import Discriminator, Generator
+from stylegan2_tf.latent.sampling import draw, enlarged, make_latents, one_hot, to_uint8
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """A run folder with a saved model whose noise and mean latent are not trivial."""
     folder = tmp_path_factory.mktemp("run")
-    generator = Generator([8, 4, 4], z_dim=6, w_dim=5, channels=1, mapping_layers=2)
-    generator.build()
-    for index, conv in enumerate(generator.synthesis.convs):
-        conv.noise.strength.assign(10.0 * (index + 1))
-    generator.w_avg.assign(np.linspace(-1, 1, 5))
-    discriminator = Discriminator([4, 8])
-    discriminator.build()
-    save_models(folder / "Model", generator, discriminator, step=3)
+    save_models(folder / "Model", make_generator(filters=[8, 4, 4], z_dim=6, w_dim=5),
+                make_discriminator(), step=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A run folder with a generator of three classes and 12x16 pixels."""
+    folder = tmp_path_factory.mktemp("conditional")
+    generator = make_generator(filters=[8, 4, 4], classes=("AD", "MCI", "NC"),
+                               base_resolution=[3, 4])
+    save_models(folder / "Model", generator, make_discriminator(label_dim=3), step=3)
     return folder
 
 
@@ -40,6 +44,8 @@ def test_sample_from_folder_and_file(run_folder):
     images = model.sample(5, seed=1)
     assert images.shape == (5, 16, 16, 1) and images.dtype == np.float32
     assert images.min() >= -1 and images.max() <= 1
+    assert (model.z_dim, model.resolution, model.channels) == (6, (16, 16), 1)
+    assert model.classes == []
     for path in (run_folder / "Model", run_folder / "Model" / "generator.keras"):
         np.testing.assert_array_equal(stylegan2_tf.load(path).sample(5, seed=1), images)
     # rtol: another batch size may take another convolution kernel
@@ -59,6 +65,73 @@ def test_sample_refuses_no_images(run_folder):
         stylegan2_tf.load(run_folder).sample(0)
 
 
+# -- classes
+
+
+def test_without_a_label_every_class_comes_in_turn(conditional):
+    model = stylegan2_tf.load(conditional)
+    assert model.classes == ["AD", "MCI", "NC"] and model.resolution == (12, 16)
+    images = model.sample(7, seed=1)
+    assert images.shape == (7, 12, 16, 1)
+    for index, name in enumerate(model.classes):
+        of_class = model.sample(7, seed=1, label=name)
+        np.testing.assert_allclose(images[index::3], of_class[index::3], atol=1e-5)
+        assert np.abs(images - of_class).max() > 1e-2
+
+
+def test_drawing_in_batches_keeps_the_order_of_the_labels(conditional):
+    generator = stylegan2_tf.load(conditional).generator
+    z, labels = make_latents(7, 5), [2, 0, 1, 1, 0, 2, 2]
+    np.testing.assert_allclose(draw(generator, z, labels, batch=3), draw(generator, z, labels),
+                               atol=1e-5)
+    np.testing.assert_allclose(draw(generator, z, labels)[1], draw(generator, z[1:2], [0])[0],
+                               atol=1e-5)
+    np.testing.assert_allclose(draw(generator, z, batch=3), draw(generator, z), atol=1e-5)
+
+
+def test_labels_are_counted_round(conditional, run_folder):
+    model, plain = (stylegan2_tf.load(folder) for folder in (conditional, run_folder))
+    found = one_hot(model.generator, [0, 2, 4])
+    np.testing.assert_array_equal(found, [[1, 0, 0], [0, 0, 1], [0, 1, 0]])
+    assert found.dtype == np.float32
+    assert one_hot(plain.generator, [0, 2, 4]) is None
+    z = make_latents(2, 6)
+    np.testing.assert_array_equal(draw(plain.generator, z, [1, 1]), draw(plain.generator, z))
+
+
+@pytest.mark.parametrize("label", ["CN", "", 1])
+def test_unknown_classes_are_refused(conditional, run_folder, label):
+    with pytest.raises(ValueError, match=rf"\(AD, MCI, NC\). Received: label={label}$"):
+        stylegan2_tf.load(conditional).sample(1, label=label)
+    with pytest.raises(ValueError, match=r"\(there are none\). Received: label=AD"):
+        stylegan2_tf.load(run_folder).sample(1, label="AD")
+
+
+def test_a_sample_is_mapped_then_painted(conditional):
+    model = stylegan2_tf.load(conditional)
+    w = model.map(make_latents(3, 5, seed=2), truncation_psi=0.7, label="NC")
+    assert w.shape == (3, 7)
+    expected = model.sample(3, seed=2, truncation_psi=0.7, label="NC")
+    np.testing.assert_array_equal(model.synthesize(w), expected)
+    ws = np.repeat(w[:, None], model.generator.synthesis.num_ws, axis=1)
+    np.testing.assert_allclose(model.synthesize(ws), expected, atol=1e-6)
+    assert np.abs(model.synthesize(w, noise=0.0) - expected).max() > 1e-3
+    wide = model.map(make_latents(3, 5, seed=2), label="NC")
+    w_avg = np.asarray(model.generator.w_avg)
+    np.testing.assert_allclose(w, w_avg + 0.7 * (wide - w_avg), atol=1e-5)
+
+
+def test_images_of_a_small_stage_are_enlarged():
+    images = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)
+    np.testing.assert_array_equal(enlarged(images, (4, 4))[0, ..., 0], [
+        [0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]])
+    assert enlarged(images[:, :, :1], (8, 4)).shape == (1, 8, 4, 1)
+    np.testing.assert_array_equal(enlarged(images, (2, 2)), images)
+
+
+# -- pictures and files
+
+
 def test_uint8_rounds_and_clips():
     np.testing.assert_array_equal(to_uint8(np.array([-3.0, -1.0, 0.0, 0.996, 1.0, 7.0])),
                                   [0, 0, 128, 254, 255, 255])
@@ -76,14 +149,25 @@ def test_a_fresh_process_loads_after_importing_the_package(run_folder, tmp_path)
     assert done.stdout.split() == ["Generator", "None", "Discriminator", "None"]
 
 
-def test_numpy_backend_agrees_without_tensorflow(run_folder, tmp_path):
+@pytest.fixture(scope="module", params=FAMILIES)
+def another(request, tmp_path_factory):
+    """A folder with a generator of every family, with attention and classes, half grown."""
+    folder = tmp_path_factory.mktemp("another")
+    generator = make_generator(request.param, classes=("AD", "NC"), attention=8, level=1)
+    generator.synthesis.attend.strength.assign(0.5)
+    generator.synthesis.fade.assign(0.3)
+    save_models(folder / "Model", generator, make_discriminator(), step=3)
+    return folder
+
+
+def test_numpy_backend_agrees_without_tensorflow(another, tmp_path):
     pytest.importorskip("jax", reason="Keras' NumPy backend convolves with jax")
-    expected = stylegan2_tf.load(run_folder).sample(3, seed=4, truncation_psi=0.7)
+    expected = stylegan2_tf.load(another).sample(3, seed=4, truncation_psi=0.7)
     script = ("import sys\n"
               "sys.modules['tensorflow'] = None  # any import of it fails\n"
               "import numpy, stylegan2_tf, keras\n"
               "assert keras.backend.backend() == 'numpy'\n"
-              f"images = stylegan2_tf.load(r'{run_folder}').sample(3, 4, 0.7)\n"
+              f"images = stylegan2_tf.load(r'{another}').sample(3, 4, 0.7)\n"
               f"numpy.save(r'{tmp_path}/images.npy', images)\n")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
                           env={"KERAS_BACKEND": "numpy", "PATH": "", "HOME": str(tmp_path)})

@@ -7,8 +7,11 @@ import pytest
 import tensorflow as tf
 
 from stylegan2_tf import step as step_module
-from stylegan2_tf.step import TrainStep, lazy_ratio
-from stylegan2_tf.trainer import make_networks
+from stylegan2_tf.building import make_networks
+from stylegan2_tf.randomness import Stream
+from stylegan2_tf.schedule import Schedule
+from stylegan2_tf.step import TrainStep
+from stylegan2_tf.updates import lazy_ratio
 
 BATCH = 4
 EVERYTHING = dict(loss="relativistic", pl_weight=2.0, style_mixing=0.9)
@@ -22,8 +25,8 @@ def eagerly(request):
     tf.config.run_functions_eagerly(False)
 
 
-def make_step(config):
-    return TrainStep(*make_networks(config), config)
+def make_step(config, classes=()):
+    return TrainStep(*make_networks(config, classes), config)
 
 
 def reals(seed=0, channels=1):
@@ -50,7 +53,7 @@ def test_a_step_moves_every_network(tiny_config, loss, extra, channels):
         assert not same(before[name], after[name]), name
     assert extra == set(metrics) & {"r1", "r2", "gradient_penalty", "path_length", "pl_penalty"}
     assert all(math.isfinite(float(value)) for value in metrics.values())
-    assert float(step.discriminator.alpha) == 0.25
+    assert float(step.discriminator.trunk.alpha) == 0.25
     assert int(step.skipped) == 0
 
 
@@ -205,20 +208,20 @@ def test_relativistic_compares_reals_and_fakes_row_by_row(tiny_config, monkeypat
     step = make_step(tiny_config(loss="relativistic"))
     scores = []
 
-    def score(images, nimg, stream):
+    def score(images, label, nimg, stream):
         scores.append(step.discriminator(images))
         return scores[-1]
 
     monkeypatch.setattr(step, "_score", score)
-    step.discriminator.alpha.assign(0.5)
+    step.discriminator.trunk.alpha.assign(0.5)
     real = step_module.to_float(tf.constant(reals()))
     nimg = tf.constant(0, tf.int64)
-    found, _ = step._train_discriminator(real, nimg)
+    found, _ = step._train_discriminator(real, None, nimg)
     real_scores, fake_scores = (value.numpy() for value in scores)
     np.testing.assert_allclose(
         found["d_loss"], np.log1p(np.exp(fake_scores - real_scores)).mean(), rtol=1e-5)
     scores.clear()
-    found, _ = step._train_generator(real, nimg)
+    found, _ = step._train_generator(real, None, nimg)
     fake_scores, real_scores = (value.numpy() for value in scores)
     np.testing.assert_allclose(
         found["g_loss"], np.log1p(np.exp(real_scores - fake_scores)).mean(), rtol=1e-5)
@@ -228,18 +231,20 @@ def test_relativistic_compares_reals_and_fakes_row_by_row(tiny_config, monkeypat
 def test_wgan_penalty_against_a_linear_critic(tiny_config):
     """With D(x) = sum(c x) the gradient is c everywhere: the penalty is (|c| - 1)^2."""
     step = make_step(tiny_config(loss="wgan-gp", gradient_penalty_weight=10.0))
-    step.discriminator = lambda images: tf.reduce_sum(0.25 * images, axis=(1, 2, 3))[:, None]
+    step.discriminator = lambda images, label, drop: tf.reduce_sum(
+        0.25 * images, axis=(1, 2, 3))[:, None]
     real, fake = (tf.random.stateless_normal((BATCH, 16, 16, 1), (seed, 0)) for seed in (1, 2))
-    penalty = step._gradient_penalty(real, fake, tf.constant(0, tf.int64))
+    penalty = step._gradient_penalty(real, fake, None, tf.constant(0, tf.int64))
     assert float(penalty) == pytest.approx(10 * (0.25 * 16 - 1) ** 2, rel=1e-4)
 
 
 def test_r1_against_a_quadratic_critic(tiny_config):
     """With D(x) = sum(x^2) / 2 the gradient is x: R1 is gamma / 2 mean |x|^2."""
     step = make_step(tiny_config(r1_gamma=3.0))
-    step.discriminator = lambda images: tf.reduce_sum(images**2, axis=(1, 2, 3)) / 2
+    step.discriminator = lambda images, label, drop: tf.reduce_sum(
+        images**2, axis=(1, 2, 3)) / 2
     real = tf.random.stateless_normal((BATCH, 16, 16, 1), (1, 0))
-    gradients = step._image_gradients(real, tf.constant(0, tf.int64), step_module.SEEN_R1)
+    gradients = step._image_gradients(real, None, tf.constant(0, tf.int64), Stream.SEEN_R1)
     found = step_module.losses.r1_penalty(gradients, step.config.r1_weight)
     expected = 1.5 * np.mean(np.sum(real.numpy().astype(np.float64) ** 2, axis=(1, 2, 3)))
     assert float(found) == pytest.approx(expected, rel=1e-5)
@@ -252,7 +257,7 @@ class QuadraticCritic:
         self.a = keras.Variable(2.0, dtype="float32")
         self.trainable_variables = [self.a]
 
-    def __call__(self, images):
+    def __call__(self, images, label, drop):
         return self.a * tf.reduce_sum(images**2, axis=(1, 2, 3)) / 2
 
 
@@ -260,11 +265,12 @@ class QuadraticCritic:
 def test_r1_and_r2_and_their_gradient_against_a_quadratic_critic(tiny_config, r1, r2):
     """R = gamma / 2 a^2 mean |x|^2 and dR/da = gamma a mean |x|^2, times the interval."""
     step = make_step(tiny_config(r1_gamma=r1, r2_gamma=r2, r1_interval=7))
-    step.discriminator, step.d_optimizer = QuadraticCritic(), keras.optimizers.SGD(1e-5)
+    step.discriminator = step._d._network = QuadraticCritic()
+    step._d.optimizer = keras.optimizers.SGD(1e-5)
     real, fake = (tf.random.stateless_normal((BATCH, 16, 16, 1), (seed, 0)) for seed in (1, 2))
     powers = [np.mean(np.sum(x.numpy().astype(np.float64) ** 2, axis=(1, 2, 3)))
               for x in (real, fake)]
-    found = step._regularize_discriminator(real, fake, tf.constant(0, tf.int64))
+    found = step._regularize_discriminator(real, fake, None, tf.constant(0, tf.int64))
     expected = {name: gamma / 2 * 4 * power for name, gamma, power in
                 zip(("r1", "r2"), (r1, r2), powers, strict=True) if gamma}
     assert {name: float(found[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
@@ -275,11 +281,14 @@ def test_r1_and_r2_and_their_gradient_against_a_quadratic_critic(tiny_config, r1
 
 @pytest.fixture
 def lengths(tiny_config):
-    """A function `lengths(ws)` of path lengths, with a step whose noise is audible."""
-    step = make_step(tiny_config(resolution=8, latent=3))
+    """A function `lengths(ws)` of path lengths, with a step whose noise is audible.
+
+    With its seed no activation changes its sign where differences of the lengths are taken.
+    """
+    step = make_step(tiny_config(resolution=8, latent=3, seed=1))
     for conv in step.generator.synthesis.convs:
         conv.noise.strength.assign(30.0)
-    noise = step._noise(tf.constant(0, tf.int64), 2, step_module.PL_NOISE)
+    noise = step.random.noise(tf.constant(0, tf.int64), 2, Stream.PL_NOISE)
 
     def measure(ws):
         return step._path_lengths(ws, noise, (1, 2))
@@ -353,54 +362,233 @@ def test_the_path_length_update_is_weighted_by_the_steps_in_between(tiny_config)
     moves = []
     for interval in (1, 5):
         step = make_step(tiny_config(pl_weight=2.0, pl_interval=interval))
-        step.g_optimizer = keras.optimizers.SGD(1.0)
+        step._g.optimizer = keras.optimizers.SGD(1.0)
         before = step.generator.synthesis.constant.numpy()
-        step._regularize_generator(tf.constant(0, tf.int64), 2)
+        step._regularize_generator(None, tf.constant(0, tf.int64), 2)
         moves.append(step.generator.synthesis.constant.numpy() - before)
     np.testing.assert_allclose(moves[1], 5 * moves[0], rtol=1e-3, atol=1e-6)
     assert np.abs(moves[0]).max() > 1e-3
 
 
-# -- style mixing
+# -- classes
+
+CLASSES = ("AD", "NC")
+LABELS = np.array([0, 1, 1, 1], np.int32)
 
 
-def latents(step, stream=step_module.G_LATENT):
-    """ws `[40, 4, num_ws, D]` and w of 40 batches."""
-    pairs = [step._latents(tf.constant(BATCH * index, tf.int64), BATCH, stream)
-             for index in range(40)]
-    return tuple(np.stack(arrays) for arrays in zip(*pairs, strict=True))
+@pytest.fixture
+def heard(monkeypatch):
+    """A function that makes a conditional step and collects the labels its networks hear."""
+    def make(config):
+        step, labels = make_step(config, CLASSES), {}
+
+        def listen(owner, name, position):
+            call = getattr(owner, name)
+
+            def hear(*arguments):
+                labels.setdefault(name, []).append(arguments[position])
+                return call(*arguments)
+
+            monkeypatch.setattr(owner, name, hear)
+
+        listen(step.generator, "mapping", 1)
+        listen(step, "_score", 1)
+        return step, labels
+
+    return make
 
 
-def test_mixing_cuts_each_batch_once_between_its_layers(tiny_config):
-    step = make_step(tiny_config(style_mixing=1.0))
-    ws, w = latents(step)
-    of_first = (ws == w[:, :, None]).all(axis=-1)  # [40, 4, num_ws]
-    cuts = of_first.sum(axis=-1)
-    assert (cuts == cuts[:, :1]).all()  # the same for the whole batch
-    assert set(cuts[:, 0]) == {1, 2, 3, 4, 5}  # num_ws is 6: both latents are always used
-    np.testing.assert_array_equal(of_first, np.arange(6) < cuts[..., None])
-    from_rows = np.abs(ws[:, :, None, -1] - w[:, None]).max(axis=-1)  # [40, 4, 4]
-    assert from_rows.min() > 0  # a z of its own, not that of another row
+@pytest.mark.parametrize("changes, scored, mapped", [
+    (dict(style_mixing=1.0, pl_weight=2.0, r2_gamma=1.0), 5, 6), (dict(loss="wgan-gp"), 4, 2),
+    (dict(loss="relativistic"), 6, 2)])
+def test_labels_reach_both_networks(tiny_config, heard, changes, scored, mapped):
+    """In every forward pass, and each fake of a class beside the real of that class."""
+    step, labels = heard(tiny_config(**changes))
+    metrics = step(reals(), 0, 0.5, LABELS)
+    assert all(math.isfinite(float(value)) for value in metrics.values())
+    assert {name: len(found) for name, found in labels.items()} == {
+        "_score": scored, "mapping": mapped}
+    for label in labels["_score"] + labels["mapping"]:
+        np.testing.assert_array_equal(label, np.eye(2)[LABELS][:len(label)])
+    assert min(map(len, labels["_score"])) == BATCH
 
 
-def test_mixing_happens_with_its_probability(tiny_config):
-    ws, w = latents(make_step(tiny_config(style_mixing=0.5)))
-    mixed = (ws[:, 0, -1] != w[:, 0]).any(axis=-1)
-    assert 10 <= mixed.sum() <= 30
+def test_labels_decide_what_is_learned(tiny_config):
+    def run(classes, labels):
+        step = make_step(tiny_config(arch="dcgan", convolutions=1, r1_gamma=0.0), classes)
+        step(reals(), 0, 0.5, labels)
+        return snapshot(step)
+
+    told, otherwise = run(CLASSES, LABELS), run(CLASSES, 1 - LABELS)
+    unasked, untold = run((), LABELS), run((), None)
+    for name in ("generator", "discriminator"):
+        assert not same(told[name], otherwise[name])
+        assert same(unasked[name], untold[name])  # nobody listens
 
 
-def test_without_mixing_every_layer_has_the_same_w(tiny_config):
-    plain, w = latents(make_step(tiny_config()))
-    np.testing.assert_array_equal(plain, np.broadcast_to(w[:, :, None], plain.shape))
-    _, unmixed = latents(make_step(tiny_config(style_mixing=1.0)))
-    np.testing.assert_array_equal(unmixed, w)  # w_avg follows the same w as before
+# -- spectral normalisation, dropout, rates
 
 
-def test_each_stream_mixes_for_itself(tiny_config):
-    step = make_step(tiny_config(style_mixing=1.0))
-    cuts = [(ws == w[:, :, None]).all(axis=(1, 3)).sum(axis=1) for ws, w in (
-        latents(step, stream) for stream in (step_module.D_LATENT, step_module.G_LATENT))]
-    assert not np.array_equal(*cuts)
+def test_u_moves_once_a_step_and_never_in_a_call(tiny_config):
+    step = make_step(tiny_config(spectral_norm=True, r1_interval=1))
+    layers = step.discriminator.spectral_layers
+    before = [np.asarray(layer.u, np.float64) for layer in layers]
+    step.discriminator(np.zeros((4, 16, 16, 1), np.float32))
+    step.seen(reals(), 0)
+    for layer, u in zip(layers, before, strict=True):
+        np.testing.assert_array_equal(layer.u, u)
+    step(reals(), 0, 0.5)
+    for layer, u in zip(layers, before, strict=True):
+        kernel = np.asarray(layer.layer.runtime_kernel, np.float64)  # as the step left it
+        kernel = kernel.reshape(-1, kernel.shape[-1])
+        expected = kernel.T @ (kernel @ u)
+        np.testing.assert_allclose(layer.u, expected / np.linalg.norm(expected), atol=1e-5)
+    assert int(step.skipped) == 0
+
+
+def test_dropout_changes_with_the_step_and_not_with_the_call(tiny_config):
+    step = make_step(tiny_config(d_dropout=0.5, augment="none"))
+    images = step_module.to_float(tf.constant(reals()))
+
+    def score(nimg, stream=Stream.SEEN_REAL):
+        return step._score(images, None, tf.constant(nimg, tf.int64), stream).numpy()
+
+    np.testing.assert_array_equal(score(0), score(0))
+    for other in (score(BATCH), score(0, Stream.SEEN_FAKE), step.discriminator(images)):
+        assert np.abs(score(0) - np.asarray(other)).max() > 1e-3
+    np.testing.assert_array_equal(step.discriminator(images), step.discriminator(images))
+    metrics = step(reals(), 0, 0.5)
+    assert "r1" in metrics and all(math.isfinite(float(value)) for value in metrics.values())
+
+
+def test_each_network_moves_at_its_own_rate(tiny_config):
+    """Adam's first step moves every weight by the rate; those of the mapping are stored larger."""
+    config = tiny_config(lr=1e-4, d_lr=4e-4, mapping_lr=5e-6, r1_gamma=0.0, latent=64)
+    step = make_step(config)
+    mapping, synthesis = (part.kernel for part in (
+        step.generator.mapping.dense[0], step.generator.synthesis.convs[1].conv))
+    head = step.discriminator.head.hidden.kernel
+    before = [np.array(weight) for weight in (mapping, synthesis, head)]
+    step(reals(), 0, 0.5)
+    moves = [np.median(np.abs(np.array(weight) - old)) / old.std()
+             for weight, old in zip((mapping, synthesis, head), before, strict=True)]
+    assert moves[1] == pytest.approx(1e-4 * 12.5, rel=0.1)
+    assert moves[0] / moves[1] == pytest.approx(0.05, rel=0.1)
+    assert moves[2] / moves[1] == pytest.approx(4, rel=0.1)
+
+
+# -- progressive growing
+
+
+def growing(tiny_config, **changes):
+    """A step and the stages of 80 images each, from 4 to 16 pixels."""
+    config = tiny_config(progressive=True, stage_kimg="0.08", **changes)
+    return make_step(config), Schedule(config, 240).stages
+
+
+@pytest.mark.parametrize("arch", ["stylegan2", "stylegan", "dcgan"])
+def test_a_step_in_every_stage(tiny_config, arch):
+    step, stages = growing(tiny_config, arch=arch, stage_batch="6,4", pl_weight=2.0)
+    for stage in stages:
+        step.enter(stage, anew=True)
+        before = snapshot(step)
+        images = np.concatenate([reals(), reals(1)])[:stage.batch]
+        metrics = step(images, stage.start, 0.3)
+        assert {"r1", "path_length"} <= set(metrics) and int(step.skipped) == 0
+        assert all(math.isfinite(float(value)) for value in metrics.values())
+        for part in (step.generator.synthesis, step.generator_ema.synthesis,
+                     step.discriminator.trunk):
+            assert (part.level, part.resolution) == (stage.level, stage.sides)
+            assert float(part.fade) == stage.fade(stage.start)
+        moved = {variable.path.split("/")[2] for variable, old in zip(
+            step.generator.variables, before["generator"], strict=True)
+            if variable.trainable and not np.array_equal(variable, old)}
+        moved = {name for name in moved if name.startswith(("conv", "to_image"))}
+        assert all(int(name[-1]) <= stage.level for name in moved)
+        assert f"to_image_{max(stage.level - 1, 0)}" in moved
+
+
+def test_a_new_stage_begins_without_a_history(tiny_config):
+    step, stages = growing(tiny_config)
+    step.enter(stages[0], anew=True)
+    step(reals(), 0, 0.3)
+    weights = snapshot(step)
+    step.enter(stages[0])  # as after a restart
+    assert same(snapshot(step)["g_optimizer"], weights["g_optimizer"])
+    step.enter(stages[1], anew=True)
+    after = snapshot(step)
+    for name in ("generator", "generator_ema", "discriminator", "controller"):
+        assert same(after[name], weights[name])
+    for name in ("g_optimizer", "d_optimizer"):
+        optimizer = getattr(step, name)
+        assert not any(np.any(variable) for variable in optimizer.variables
+                       if variable is not optimizer.learning_rate)
+        assert float(optimizer.learning_rate) > 0
+    step(reals(), stages[1].start, 0.3)
+    assert not same(snapshot(step)["generator"], weights["generator"])
+
+
+def test_reals_are_pooled_and_fade_in(tiny_config):
+    step, stages = growing(tiny_config)
+    images = reals(channels=1)
+    small = images.astype(np.float64).reshape(BATCH, 4, 4, 4, 4, 1).mean((2, 4))
+    middle = images.astype(np.float64).reshape(BATCH, 8, 2, 8, 2, 1).mean((2, 4))
+    coarse = small.repeat(2, axis=1).repeat(2, axis=2)
+    for stage, nimg, expected in (
+            (stages[0], 0, small), (stages[1], 80, coarse), (stages[1], 90, None),
+            (stages[1], 140, middle), (stages[2], 239, images)):
+        step.enter(stage)
+        if expected is None:  # 10 of the 40 images that it fades in over
+            expected = 0.75 * coarse + 0.25 * middle
+        np.testing.assert_allclose(step.at_stage(images, nimg), expected / 127.5 - 1, atol=1e-5)
+
+
+def test_penalties_follow_the_pixels_of_the_stage(tiny_config):
+    step, stages = growing(tiny_config, stage_batch="8,4", loss="relativistic")
+    for stage, gamma in zip(stages, (0.02, 0.16, 0.64), strict=True):
+        step.enter(stage)
+        assert step._gammas == pytest.approx((gamma, gamma))
+    fixed, _ = growing(tiny_config, r1_gamma=3.0)
+    fixed.enter(stages[0])
+    assert fixed._gammas == (3.0, 0.0)
+
+
+def test_lazy_updates_count_from_the_start_of_the_stage(tiny_config):
+    step, stages = growing(tiny_config, stage_batch="8,4", r1_interval=3)
+    step.enter(stages[0])
+    assert [step.variant(nimg)[0] for nimg in (0, 8, 16, 24)] == [True, False, False, True]
+    step.enter(stages[1])
+    assert [step.variant(80 + nimg)[0] for nimg in (0, 4, 8, 12)] == [True, False, False, True]
+
+
+def test_growing_networks_are_at_full_size_in_a_users_own_loop(tiny_config):
+    step = make_step(tiny_config(progressive=True))
+    assert step.stage.sides == step.generator.resolution == (16, 16)
+    assert math.isfinite(float(step(reals(), 0, 0.3)["g_loss"]))
+    assert float(step.generator.synthesis.fade) == 1.0
+
+
+@pytest.mark.compiled
+def test_entering_a_stage_compiles_the_step_anew(tiny_config):
+    step, stages = growing(tiny_config, r1_gamma=0.0, arch="dcgan", convolutions=1)
+    step.enter(stages[1], anew=True)
+    for index in range(2):
+        metrics = step(reals(index), stages[1].start + BATCH * index, 0.3)
+    assert step.traces == 1 and math.isfinite(float(metrics["g_loss"]))
+    step.enter(stages[2], anew=True)
+    assert step.traces == 0
+
+
+# -- other shapes
+
+
+def test_a_step_on_images_that_are_not_square(tiny_config):
+    config = tiny_config(resolution="12x16", g_input_res=3, d_final_res="6x8", pl_weight=2.0)
+    step = make_step(config)
+    images = np.random.default_rng(0).integers(0, 65536, (BATCH, 12, 16, 1), np.uint16)
+    metrics = step(images, 0, 0.3)
+    assert all(math.isfinite(float(value)) for value in metrics.values())
+    assert step.generator(np.zeros((2, 8), np.float32)).shape == (2, 12, 16, 1)
 
 
 @pytest.mark.compiled

@@ -1,6 +1,7 @@
 """The training loop from end to end, at 16 pixels."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -9,13 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 import stylegan2_tf
-from stylegan2_tf import artifacts
+from stylegan2_tf import album, artifacts
 from stylegan2_tf import trainer as trainer_module
 from stylegan2_tf.data import pack
 from stylegan2_tf.errors import DataError, NumericalError, OutputError
@@ -44,19 +46,25 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def make_trainer(data):
+def make_trainer(data, monkeypatch):
     """A function that makes a trainer in the folder `out`, whose lock ends with the next one.
 
+    `count` takes only so many images; `more` are fields of `PackedImages`, such as `classes`.
+    The plots of an epoch take longer than its steps: they are drawn with `plots` only.
     Steps run eagerly: compiling costs seconds, and the tests that start `run.py` compile.
     """
     folders = []
 
-    def make(config, out):
+    def make(config, out, count=None, plots=False, **more):
+        if not plots:
+            monkeypatch.setattr(album, "save_loss_plot", lambda log, path: None)
         while folders:
             folders.pop().__exit__()
         folders.append(RunFolder(out))
-        images = pack(data, out / "cache", resolution=16, channels=config.channels)
-        return Trainer(config, images, folders[-1])
+        images = pack(data, out / "cache", resolution=config.sides, channels=config.channels)
+        images = dataclasses.replace(images, **more)
+        return Trainer(config, images if count is None else images.part(np.arange(count)),
+                       folders[-1])
 
     tf.config.run_functions_eagerly(True)
     yield make
@@ -95,11 +103,12 @@ def assert_same_state(one, other):
 
 
 def test_a_run_leaves_everything_in_its_folder(tiny_config, make_trainer, tmp_path, capsys):
-    trainer = make_trainer(tiny_config(epochs=3), tmp_path)
+    trainer = make_trainer(tiny_config(epochs=3), tmp_path, plots=True)
     assert trainer.run() == 0
     assert (trainer.step, trainer.nimg) == (15, 60)
     for name in ("config.json", "log.csv", "losses.png", "training.gif", "samples/reals.png",
-                 "samples/epoch-0001.png", "samples/epoch-0003.png", "Model/generator.keras",
+                 "samples/epoch-0001.png", "samples/epoch-0003.png",
+                 "samples/fake-vs-real-epoch-0003.png", "Model/generator.keras",
                  "Model/discriminator.keras", "Model/manifest.json"):
         assert (tmp_path / name).stat().st_size > 0, name
     assert list((tmp_path / "tensorboard").glob("*"))
@@ -110,6 +119,7 @@ def test_a_run_leaves_everything_in_its_folder(tiny_config, make_trainer, tmp_pa
     assert [int(row["step"]) for row in log] == [5, 10, 15]  # every 10 steps and at epoch ends
     assert list(log[0]) == list(FIELDS)
     assert [float(row["alpha"]) for row in log] == [0.0, 0.25, 0.5]
+    assert not any(row["stage"] or row["fade"] for row in log)
     with Image.open(tmp_path / "training.gif") as gif:
         assert gif.n_frames == 3
     printed = capsys.readouterr().out
@@ -268,6 +278,157 @@ def test_real_images(tmp_path, channels, folder):
     assert images.shape == (2, 16, 16, channels)
 
 
+# -- progressive growing
+
+# Of 8 images an epoch, in steps of 4: 4x4 in the first epoch, 8x8 in the next three (fading in
+# over 12 images, so that it is under way at the end of the second), then 16x16.
+GROWING = dict(progressive=True, stage_kimg="0.008,0.024", arch="dcgan", convolutions=1)
+
+
+def level_saved(out):
+    """Level and fade of both networks in `Model`, which must agree."""
+    generator, discriminator = (keras.saving.load_model(out / "Model" / f"{name}.keras")
+                                for name in ("generator", "discriminator"))
+    both = {(part.level, round(float(part.fade), 3))
+            for part in (generator.synthesis, discriminator.trunk)}
+    assert len(both) == 1
+    return both.pop()
+
+
+def test_growing_resumes_exactly_between_stages_and_while_fading(
+        tiny_config, make_trainer, tmp_path, capsys):
+    def config(epochs):
+        return tiny_config(epochs=epochs, **GROWING)
+
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    trainer = make_trainer(config(5), whole, count=8)
+    assert trainer.run() == 0
+    assert int(trainer.step_function.g_optimizer.iterations) == 2  # Adam began the stage anew
+    levels = []
+    for epochs in (1, 2, 5):
+        assert make_trainer(config(epochs), part, count=8).run() == 0
+        levels.append(level_saved(part))
+    assert levels == [(0, 1.0), (1, 0.333), (2, 0.333)]  # as at the step before
+    assert_same_state(final_state(whole), final_state(part))
+    for out in (whole, part):
+        log = rows(out)
+        assert [int(row["nimg"]) for row in log] == [8, 16, 24, 32, 40]
+        assert [float(row["stage"]) for row in log] == [4, 8, 8, 8, 16]
+        assert [round(float(row["fade"]), 3) for row in log] == [1.0, 0.333, 1.0, 1.0, 0.333]
+    with Image.open(part / "training.gif") as gif:
+        assert gif.n_frames == 5
+    for epoch, caption in ((1, "4x4"), (2, "8x8, fading in 67%"), (3, "8x8"),
+                           (5, "16x16, fading in 67%")):
+        with Image.open(part / f"samples/epoch-{epoch:04d}.png") as grid:
+            assert grid.info["caption"] == f"epoch {epoch}: {caption}"
+            assert grid.size == (32, 32)  # small stages are enlarged
+        assert (part / f"samples/fake-vs-real-epoch-{epoch:04d}.png").exists()
+    assert stylegan2_tf.load(part).sample(2).shape == (2, 16, 16, 1)
+
+
+def test_a_restart_between_stages_saves_the_model_of_the_stage_before(
+        tiny_config, make_trainer, tmp_path):
+    """A larger network must not be shown before it was trained, nor with its fade of 1."""
+    out = tmp_path / "out"
+    for _ in range(2):  # the second is complete at once
+        assert make_trainer(tiny_config(epochs=1, **GROWING), out, count=8).run() == 0
+        assert level_saved(out) == (0, 1.0)
+
+
+def test_a_longer_run_keeps_the_stages_it_began_with(tiny_config, make_trainer, tmp_path):
+    def trainer(epochs):
+        return make_trainer(tiny_config(**{**GROWING, "stage_kimg": None, "epochs": epochs}),
+                            tmp_path, count=8)
+
+    first = trainer(1)
+    assert first.run() == 0 and first.schedule.lengths == [4, 4]
+    again = trainer(9)
+    assert again.schedule.lengths == [24, 24]
+    again._restore()
+    assert again.schedule.stages == first.schedule.stages
+    assert again.step_function.stage.level == 1  # of its last step
+
+
+def test_a_small_stage_is_measured_at_full_size(tiny_config, make_trainer, tmp_path):
+    config = tiny_config(epochs=1, metrics="swd", metrics_every=1, **GROWING)
+    trainer = make_trainer(config, tmp_path, count=8)
+    assert trainer.run() == 0
+    row = rows(tmp_path)[-1]
+    assert all(np.isfinite(float(row[name])) for name in ("eval/swd", "watch/diversity"))
+
+
+# -- classes
+
+OF_TWO_CLASSES = dict(labels=np.arange(20) % 2, classes=("AD", "NC"))
+
+
+def test_a_conditional_run_names_its_classes(tiny_config, make_trainer, tmp_path):
+    config = tiny_config(epochs=1, conditional=True, metrics="swd", arch="dcgan")
+    trainer = make_trainer(config, tmp_path, **OF_TWO_CLASSES)
+    assert trainer.run() == 0
+    manifest = json.loads((tmp_path / "Model/manifest.json").read_text())
+    assert manifest["classes"] == ["AD", "NC"]
+    loaded = stylegan2_tf.load(tmp_path)
+    assert loaded.classes == ["AD", "NC"]
+    first, second = (loaded.sample(2, label=name) for name in loaded.classes)
+    assert np.abs(first - second).max() > 1e-3
+    with Image.open(tmp_path / "samples/epoch-0001.png") as grid:  # every class in turn
+        shown = np.asarray(grid, np.float32)[:16, 16:32] / 127.5 - 1
+    expected = loaded.sample(4, seed=config.seed)[1, ..., 0]
+    np.testing.assert_allclose(shown, expected, atol=0.01)
+    with pytest.raises(DataError, match="classes"):
+        make_trainer(tiny_config(epochs=2, conditional=True, arch="dcgan"), tmp_path,
+                     **{**OF_TWO_CLASSES, "classes": ("CN", "MCI")}).run()
+
+
+def test_each_image_is_trained_on_with_its_own_label(tiny_config, make_trainer, tmp_path,
+                                                     monkeypatch):
+    labels = np.arange(20) % 3
+    trainer = make_trainer(tiny_config(epochs=1, conditional=True, arch="dcgan"), tmp_path,
+                           labels=labels, classes=("AD", "MCI", "NC"))
+    array, seen = trainer.images.array[:], []
+    step = trainer.step_function.__call__
+
+    def look(images, nimg, alpha, given):
+        for image, label in zip(images.numpy(), given.numpy(), strict=True):
+            index, = np.flatnonzero((array == image).all((1, 2, 3)))
+            seen.append(index)
+            assert label == labels[index]
+        return step(images, nimg, alpha, given)
+
+    monkeypatch.setattr(trainer, "step_function", Proxy(trainer.step_function, look))
+    trainer.run()
+    assert sorted(seen) == list(range(20))
+
+
+def test_classes_that_only_choose_images_are_not_learned(tiny_config, make_trainer, tmp_path):
+    trainer = make_trainer(tiny_config(classes="AD,NC"), tmp_path, **OF_TWO_CLASSES)
+    assert trainer.step_function.generator.classes == []
+
+
+# -- weights of another run
+
+
+def test_weights_of_another_run_are_taken_once(tiny_config, make_trainer, tmp_path, capsys):
+    first, out = tmp_path / "first", tmp_path / "out"
+    make_trainer(tiny_config(epochs=1, arch="dcgan"), first).run()
+    known = stylegan2_tf.load(first)
+    config = tiny_config(epochs=1, arch="dcgan", seed=5, init_from=str(first))
+    trainer = make_trainer(config, out)
+    trainer._restore()
+    z = np.ones((2, 8), np.float32)
+    for network in (trainer.step_function.generator, trainer.step_function.generator_ema):
+        np.testing.assert_array_equal(network(z), known.generator(z))
+    assert f"weights of {first / 'Model' / 'generator.keras'}:" in capsys.readouterr().out
+    trainer = make_trainer(config, out)
+    assert trainer.run() == 0
+    assert "weights of" in capsys.readouterr().out
+    again = make_trainer(dataclasses.replace(config, epochs=2), out)
+    assert again.run() == 0
+    assert "weights of" not in capsys.readouterr().out
+    assert again.nimg == 40
+
+
 # -- metrics, hold-out, watchdog
 
 
@@ -283,7 +444,7 @@ def test_metrics_are_logged_and_choose_the_best_model(tiny_config, make_trainer,
     best = min(measured, key=lambda row: float(row["eval/swd"]))
     assert manifest["step"] == int(best["step"])
     assert manifest["swd"] == pytest.approx(float(best["eval/swd"]), rel=1e-4)
-    assert stylegan2_tf.load(tmp_path / "Model/best").resolution == 16
+    assert stylegan2_tf.load(tmp_path / "Model/best").resolution == (16, 16)
 
 
 def test_the_best_model_survives_a_restart_and_a_worse_value(tiny_config, make_trainer, tmp_path):

@@ -9,7 +9,10 @@ from stylegan2_tf.errors import OutputError, StyleGANError, UsageError
 
 COMMANDS = {
     "train": "train on a folder of images (the same as run.py)",
+    "preview": "show what a folder of images holds, in words and in one picture",
     "evaluate": "measure a generator or a folder against real images, without a download",
+    "generate": "images of a trained generator, one for each seed",
+    "embed": "whether classes differ in style: numbers against chance, and a picture",
     "demo-data": "make demonstration slices from the MNI152 template",
 }
 

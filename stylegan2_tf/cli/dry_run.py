@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from stylegan2_tf.cli.summary import check_count, summary
-from stylegan2_tf.data import choose, division_of, find_images
+from stylegan2_tf.data import choose, division_of, find_images, find_labels
 from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
 TIMED_STEPS = 3  # of each variant
@@ -22,14 +22,16 @@ def report(config):
     """Print derived settings, parameters, memory and the time to expect. Returns 0."""
     names = [os.path.relpath(path, config.data_dir) for path in find_images(config.data_dir)]
     kept, _, lines = choose(names, **division_of(config.to_json()))
+    classes = find_labels(names, classes=config.classes, labels=config.labels).classes if (
+        config.conditional) else ()
     count = len(kept)
     check_count(config, count)
     tf = import_tensorflow()
     with quiet_stderr():
+        from stylegan2_tf.building import make_networks
         from stylegan2_tf.step import TrainStep
-        from stylegan2_tf.trainer import make_networks
 
-    step_function = TrainStep(*make_networks(config), config)
+    step_function = TrainStep(*make_networks(config, classes), config)
     for line in lines + summary(config, count, step_function):
         print(line)
     weights = sum(value.numpy().nbytes for values in step_function.state.values()
@@ -39,8 +41,9 @@ def report(config):
     seconds = _mean_seconds(config, step_function)
     print(f"               {_peak_memory(tf) / 2**30:.1f} GiB at most in the steps tried")
     total = config.epochs * count
-    print(f"time           {1000 * seconds:.0f} ms a step, {config.batch / seconds:.1f} images/s; "
-          f"about {total / config.batch * seconds / 60:.0f} minutes for {total / 1000:.1f} kimg "
+    batch = step_function.stage.batch
+    print(f"time           {1000 * seconds:.0f} ms a step, {batch / seconds:.1f} images/s; "
+          f"about {total / batch * seconds / 60:.0f} minutes for {total / 1000:.1f} kimg "
           "(pictures and checkpoints not counted)")
     return 0
 
@@ -50,27 +53,28 @@ def _estimated_memory(config, weights):
 
     Known before any step is tried: a machine without the memory kills the process unasked.
     """
-    sides = [config.resolution >> level for level in range(len(config.discriminator_filters))]
-    maps = MAPS_OF_D * sum(side**2 * filters for side, filters in
-                           zip(sides, config.discriminator_filters, strict=True))
-    sides = [config.g_input_res << level for level in range(len(config.generator_filters))]
-    maps += MAPS_OF_G * sum(side**2 * filters for side, filters in
-                            zip(sides, config.generator_filters, strict=True))
-    return PROGRAM + 1.3 * weights + 4 * config.batch * maps
+    def pixels(filters):  # full resolution first
+        area = math.prod(config.sides)
+        return sum(area / 4**level * width for level, width in enumerate(filters))
+
+    maps = (MAPS_OF_D * pixels(config.discriminator_filters)
+            + MAPS_OF_G * pixels(config.generator_filters[::-1]))
+    return PROGRAM + 1.3 * weights + 4 * config.stage_batches[-1] * maps
 
 
 def _mean_seconds(config, step_function):
     """Seconds of a step: the median of each variant, weighed by how often it comes."""
-    shape = (config.batch, config.resolution, config.resolution, config.channels)
+    batch = step_function.stage.batch
+    shape = (batch, *config.sides, config.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     period = math.lcm(config.d_interval or 1, config.g_interval or 1)
-    variants = [step_function.variant(config.batch * index) for index in range(period)]
+    variants = [step_function.variant(batch * index) for index in range(period)]
     seconds = 0.0
     for variant in sorted(set(variants)):
         times = []
         for _ in range(1 + TIMED_STEPS):  # the first compiles
             started = time.perf_counter()
-            nimg = config.batch * variants.index(variant)
+            nimg = batch * variants.index(variant)
             float(step_function(images, nimg, config.alpha(0))["g_loss"])
             times.append(time.perf_counter() - started)
         seconds += statistics.median(times[1:]) * variants.count(variant) / period

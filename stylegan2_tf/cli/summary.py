@@ -7,13 +7,15 @@ from stylegan2_tf.fields import GROUP_SIZE
 from stylegan2_tf.files import inside
 from stylegan2_tf.options import flag
 from stylegan2_tf.presets import preset_values
+from stylegan2_tf.schedule import Schedule
+from stylegan2_tf.sides import as_text
 
 
 def explain_preset(config):
     """A line with everything that the preset sets, and what was given instead."""
     if config.preset is None:
         return []
-    values = preset_values(config.preset, config.resolution)
+    values = preset_values(config.preset, config.resolution, config.arch)
     return [f"preset {config.preset}: " + ", ".join(
         f"{flag(name)} {getattr(config, name)}"
         + ("" if getattr(config, name) == value else f" (given; preset {value})")
@@ -70,20 +72,42 @@ def summary(config, count, step_function):
     discriminator = step_function.discriminator.count_params()
     total = config.epochs * count
     return [
-        f"images         {count:,} of {config.resolution}x{config.resolution}x{config.channels} "
+        f"images         {count:,} of {as_text(config.sides)}x{config.channels} "
         f"from {printable(config.data_dir)}",
-        f"generator      {generator:,} parameters; channels from {config.g_input_res}x"
-        f"{config.g_input_res} up: {_list(config.generator_filters)}",
-        f"discriminator  {discriminator:,} parameters; channels from {config.resolution}x"
-        f"{config.resolution} down to {config.d_final_res}x{config.d_final_res}: "
-        f"{_list(config.discriminator_filters)}",
+        f"generator      {config.arch}, {generator:,} parameters; channels from "
+        f"{as_text(config.first_sides)} up: {_list(config.generator_filters)}",
+        f"discriminator  {discriminator:,} parameters; channels from {as_text(config.sides)} "
+        f"down to {as_text(config.final_sides)}: {_list(config.discriminator_filters)}",
         f"training       {config.epochs} epochs, {total / 1000:.1f} kimg, "
-        f"{-(-total // config.batch):,} steps of {config.batch}; {loss_terms(config)}",
+        f"{_steps(config, total)}{loss_terms(config)}",
+        *_growth(config, total),
         f"rates          Adam {config.adam_rate:.4g} = lr {config.lr:g} x "
-        f"{config.adam_rate / config.lr:g}, beta {config.beta:g}, {config.beta2:g}; average "
+        f"{config.adam_rate / config.lr:g}{_other_rates(config)}, "
+        f"beta {config.beta:g}, {config.beta2:g}; average "
         f"half-life {config.ema_images / 1000:g} kimg; alpha {config.alpha(0):g} to "
         f"{config.alpha(config.epochs - 1):.3g}",
     ]
+
+
+def _steps(config, total):
+    return "" if config.progressive else f"{-(-total // config.batch):,} steps of {config.batch}; "
+
+
+def _growth(config, total):
+    """A line about the stages of progressive growing."""
+    if not config.progressive:
+        return []
+    stages = Schedule(config, total).stages
+    return ["stages         " + ", ".join(
+        f"{stage.name} from {stage.start / 1000:g} kimg in batches of {stage.batch}"
+        for stage in stages)]
+
+
+def _other_rates(config):
+    parts = [f" (D {config.d_adam_rate:.4g})" if config.d_lr else "",
+             f" (mapping {config.adam_rate * config.mapping_multiplier:.4g})"
+             if config.mapping_lr else ""]
+    return "".join(parts)
 
 
 def loss_terms(config):
@@ -98,6 +122,8 @@ def loss_terms(config):
                      + f" every {config.d_interval} steps")
     if config.g_interval:
         terms.append(f"path length {config.pl_weight:g} every {config.g_interval} steps")
+    if config.d_dropout:
+        terms.append(f"dropout {config.d_dropout:g}")
     if config.style_mixing:
         terms.append(f"style mixing {config.style_mixing:g}")
     return ", ".join(terms)

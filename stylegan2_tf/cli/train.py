@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 
 from stylegan2_tf.cli.summary import (
     check_apart,
@@ -12,7 +13,7 @@ from stylegan2_tf.cli.summary import (
 )
 from stylegan2_tf.config import TrainConfig, make_config
 from stylegan2_tf.errors import StyleGANError
-from stylegan2_tf.options import AUTO, SIZES, flag, may_be_auto, value_type
+from stylegan2_tf.options import AUTO, SIZES, Sides, flag, may_be_auto, value_type
 from stylegan2_tf.run_folder import RunFolder
 
 SHORT = {"neptune": ["-n"]}
@@ -31,13 +32,14 @@ def add_arguments(parser):
         text = _help(field)
         if title == "positional":
             optional = dict(nargs="?") if field.name in SIZES else {}
-            add(field.name, type=value_type(field), help=text, metavar=field.name, **optional)
+            add(field.name, type=_reader(field), help=text, metavar=field.name, **optional)
         elif value_type(field) is bool:
             add(*SHORT.get(field.name, []), flag(field.name), action="store_true", default=None,
                 help=text)
         else:
+            several = dict(nargs="+") if field.name == "classes" else {}
             add(flag(field.name), type=_reader(field), choices=meta["choices"], help=text,
-                metavar=None if meta["choices"] else value_type(field).__name__.upper())
+                metavar=None if meta["choices"] else value_type(field).__name__.upper(), **several)
     groups["output"].add_argument(
         "--dry-run", action="store_true",
         help="print sizes, parameters, memory and the time to expect, and write nothing")
@@ -47,6 +49,10 @@ def run(arguments):
     """Train, or with `--dry-run` only say what would happen. Returns the exit code."""
     given = dict(vars(arguments))
     dry_run = given.pop("dry_run")
+    if given["classes"] is not None:
+        given["classes"] = ",".join(given["classes"])
+    if given["labels"] is not None:  # evaluate reads it again, from another folder
+        given["labels"] = os.path.abspath(given["labels"])
     config = make_config(given)
     for line in explain_preset(config) + warnings(config):
         print(line)
@@ -68,7 +74,7 @@ def _train(config, folder):
         print(line)
     check_count(config, len(find_images(config.data_dir)))
     packed = pack(config.data_dir, config.cache or folder.path / "cache",
-                  resolution=config.resolution, channels=config.channels, fit=config.fit)
+                  resolution=config.sides, channels=config.channels, fit=config.fit)
     images, holdout, lines = divide(packed, **division_of(config.to_json()))
     check_count(config, len(images))
     for line in [*(f"note: {notice}" for notice in packed.notices), *lines]:
@@ -89,13 +95,17 @@ def _train(config, folder):
 
 def _reader(field):
     """What makes a value of a flag's text; `auto` stays as it is where a field may be open."""
-    kind = value_type(field)
+    kind = _read_sides if field.type == Sides else value_type(field)
 
     def read(text):
         return text if text == AUTO and may_be_auto(field) else kind(text)
 
     read.__name__ = kind.__name__  # argparse names it in its errors
     return read
+
+
+def _read_sides(text):
+    return int(text) if text.isdigit() else text
 
 
 def _help(field):

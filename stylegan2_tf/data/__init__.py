@@ -14,6 +14,7 @@ _HOME = {
     "fit_image": "decode",
     "PackedImages": "packed",
     "pack": "packed",
+    "find_labels": "classes",
     "choose": "division",
     "divide": "division",
     "division_of": "division",

@@ -37,6 +37,8 @@ class PackedImages:
         names: Relative path of each image, N of them.
         notices: Sentences that the user should see once.
         skipped: Relative path -> reason, of the files that could not be read.
+        labels: Class index of each image, int64 `[N]`, or None; see `classes.find_labels`.
+        classes: Names of the classes; () where the images carry no labels.
     """
 
     array: np.ndarray
@@ -44,16 +46,23 @@ class PackedImages:
     names: tuple
     notices: tuple
     skipped: dict
+    labels: np.ndarray | None = None
+    classes: tuple = ()
 
     def __len__(self):
         return len(self.array)
 
     def part(self, chosen):
         """The images at `chosen` (ascending indices) as `PackedImages`, without copying them."""
-        digest = hashlib.sha256(np.asarray(chosen, "<i8").tobytes()).hexdigest()
+        chosen = np.asarray(chosen, np.int64)
+        digest = hashlib.sha256(chosen.astype("<i8").tobytes())
+        labels = None if self.labels is None else self.labels[chosen]
+        if labels is not None:
+            digest.update(ascii(self.classes).encode() + labels.astype("<i8").tobytes())
+        whole = f"{self.fingerprint} {digest.hexdigest()}"
         return dataclasses.replace(
-            self, array=Rows(self.array, np.asarray(chosen)),
-            fingerprint=hashlib.sha256(f"{self.fingerprint} {digest}".encode()).hexdigest(),
+            self, array=Rows(self.array, chosen), labels=labels,
+            fingerprint=hashlib.sha256(whole.encode()).hexdigest(),
             names=tuple(self.names[index] for index in chosen))
 
 

@@ -50,17 +50,22 @@ def batches(packed, *, batch, seed, start=0):
         start: The image counter to go on from, such as the one of a checkpoint.
 
     Returns:
-        `tf.data.Dataset` of tensors `[batch, H, W, C]` with a static shape, uint8 in
-        0..255 or uint16 in 0..65535; make them floats with `to_float`.
+        `tf.data.Dataset` of pairs with static shapes: images `[batch, H, W, C]`, uint8 in
+        0..255 or uint16 in 0..65535 (make them floats with `to_float`), and their class
+        indices, int32 `[batch]`, zeros where `packed` carries no labels.
     """
     array = packed.array
+    labels = np.zeros(len(array), np.int32) if packed.labels is None else packed.labels
 
     def gather(position):
-        return array[order(seed, int(position), batch, len(array))]
+        chosen = order(seed, int(position), batch, len(array))
+        return array[chosen], labels[chosen].astype(np.int32)
 
     def load(position):
-        images = tf.numpy_function(gather, [position], array.dtype, stateful=False)
-        return tf.ensure_shape(images, (batch, *array.shape[1:]))
+        images, indices = tf.numpy_function(gather, [position], (array.dtype, tf.int32),
+                                            stateful=False)
+        return (tf.ensure_shape(images, (batch, *array.shape[1:])),
+                tf.ensure_shape(indices, (batch,)))
 
     positions = tf.data.Dataset.counter(start, step=batch, dtype=tf.int64)
     return positions.map(load, num_parallel_calls=2, deterministic=True).prefetch(PREFETCH)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-import stylegan2_tf.networks  # noqa: F401  registers the classes that a model file names
 from stylegan2_tf import files
 from stylegan2_tf.errors import DataError, one_line
+from stylegan2_tf.networks import Generator
 from stylegan2_tf.run_folder import MODEL_NAME, find_model
 
 
@@ -21,16 +21,65 @@ def make_latents(n, z_dim, seed=0):
     return np.random.default_rng(seed).standard_normal((n, z_dim), dtype=np.float32)
 
 
-def draw(generator, z, truncation_psi=1.0, batch=32):
+def latents_of(seeds, z_dim):
+    """z `[N, z_dim]`, one for each seed: a seed's latent does not depend on the others."""
+    return np.concatenate([make_latents(1, z_dim, seed) for seed in seeds])
+
+
+def draw(generator, z, labels=None, truncation_psi=1.0, batch=32):
     """Images of `generator` for latents z `[N, D]`.
+
+    Args:
+        generator: A `Generator`.
+        z: Latents.
+        labels: Classes `[N]`, from 0; None for every class in turn. Not read where the
+            generator has no classes.
+        truncation_psi: 1 for the full variety, towards 0 for the mean image.
+        batch: Images drawn at a time.
 
     Returns:
         NumPy float32 `[N, H, W, C]` in `[-1, 1]`, black to white.
     """
-    pieces = [ops.convert_to_numpy(generator(z[start:start + batch],
-                                             truncation_psi=truncation_psi))
-              for start in range(0, len(z), batch)]
+    w = map_latents(generator, z, labels, truncation_psi)
+    return synthesize(generator, w, batch=batch)
+
+
+def map_latents(generator, z, labels=None, truncation_psi=1.0):
+    """w `[N, D]` of latents z, as NumPy; arguments as for `draw`."""
+    label = one_hot(generator, np.arange(len(z)) if labels is None else labels)
+    return ops.convert_to_numpy(generator.truncate(generator.mapping(z, label), truncation_psi))
+
+
+def synthesize(generator, w, noise=None, batch=32):
+    """Images of intermediate latents, `[N, D]` or one a layer `[N, num_ws, D]`.
+
+    Args:
+        generator: A `Generator`.
+        w: Latents.
+        noise: None for the maps saved with the model, 0.0 for none.
+        batch: Images drawn at a time.
+
+    Returns:
+        As for `draw`.
+    """
+    pieces = []
+    for start in range(0, len(w), batch):
+        part = w[start:start + batch]
+        ws = part if part.ndim == 3 else generator.broadcast(part)
+        pieces.append(ops.convert_to_numpy(generator.synthesis(ws, noise=noise)))
     return np.clip(np.concatenate(pieces), -1.0, 1.0)
+
+
+def one_hot(generator, labels):
+    """Classes `[N]`, counted round, as float32 `[N, L]`; None for a generator without classes."""
+    count = len(generator.classes)
+    return np.eye(count, dtype=np.float32)[np.asarray(labels) % count] if count else None
+
+
+def enlarged(images, sides):
+    """Images `[N, h, w, C]` of an early stage at `sides` (height, width), each pixel repeated."""
+    factor = sides[0] // images.shape[1]
+    return images.repeat(factor, axis=1).repeat(factor, axis=2) if factor > 1 else images
 
 
 def to_uint8(images):
@@ -43,32 +92,52 @@ class LoadedGenerator:
 
     Attributes:
         generator: The Keras model `Generator`.
-        z_dim, resolution, channels: Its sizes.
+        z_dim, resolution, channels: Its sizes; `resolution` is (height, width).
+        classes: Names of its classes, empty if it has none.
     """
 
     def __init__(self, generator):
         self.generator = generator
         self.z_dim = generator.z_dim
-        self.resolution = generator.synthesis.resolution
+        self.resolution = generator.resolution
         self.channels = generator.channels
+        self.classes = generator.classes
 
-    def sample(self, n, seed=0, truncation_psi=1.0):
+    def sample(self, n, seed=0, truncation_psi=1.0, label=None):
         """Draw `n` images: the same seed gives the same images.
 
         Args:
             n: How many, at least 1.
             seed: Decides the latents.
             truncation_psi: 1 for the full variety, towards 0 for the mean image.
+            label: Name of a class; None for every class in turn.
 
         Returns:
             NumPy float32 `[n, H, W, C]` in `[-1, 1]`, black to white.
 
         Raises:
-            ValueError: `n` is below 1.
+            ValueError: `n` is below 1, or there is no class `label`.
         """
         if n < 1:
             raise ValueError(f"Argument `n` must be at least 1. Received: n={n}")
-        return draw(self.generator, make_latents(n, self.z_dim, seed), truncation_psi)
+        return self.synthesize(self.map(make_latents(n, self.z_dim, seed), truncation_psi, label))
+
+    def map(self, z, truncation_psi=1.0, label=None):
+        """w `[N, D]` of latents z `[N, z_dim]`; arguments as for `sample`."""
+        return map_latents(self.generator, z, self._labels(len(z), label), truncation_psi)
+
+    def synthesize(self, w, noise=None):
+        """Images of w `[N, D]`, or of one w a layer `[N, num_ws, D]`; `noise` 0.0 for none."""
+        return synthesize(self.generator, w, noise)
+
+    def _labels(self, n, label):
+        if label is None:
+            return None
+        if label not in self.classes:
+            raise ValueError("Argument `label` must be one of the classes "
+                             f"({', '.join(self.classes) or 'there are none'}). "
+                             f"Received: label={label}")
+        return np.full(n, self.classes.index(label))
 
 
 def load(path):
@@ -85,20 +154,30 @@ def load(path):
     Raises:
         DataError: There is no such file, it is damaged, or it holds no generator.
     """
-    model_file = _find_model(Path(path))
+    return LoadedGenerator(load_model(generator_file(path), Generator))
+
+
+def load_model(model_file, kind):
+    """Load a model of class `kind` from a `.keras` file. Raises `DataError` as `load` does."""
     _verify(model_file)
     try:
         model = keras.saving.load_model(model_file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds on a damaged archive
         raise DataError(f"{model_file}: expected a model saved by stylegan2_tf, found: "
                         f"{one_line(error)}") from error
-    if not isinstance(model, stylegan2_tf.networks.Generator):
-        raise DataError(f"{model_file}: expected a Generator, found {type(model).__name__}; "
-                        f"give {MODEL_NAME}")
-    return LoadedGenerator(model)
+    if not isinstance(model, kind):
+        raise DataError(f"{model_file}: expected a {kind.__name__}, found "
+                        f"{type(model).__name__}; give {MODEL_NAME}")
+    return model
 
 
-def _find_model(path):
+def generator_file(path):
+    """The generator's file of a run folder, a model folder, or the file itself, as a `Path`.
+
+    Raises:
+        DataError: There is none.
+    """
+    path = Path(path)
     model_file = path if path.is_file() else find_model(path)
     if model_file is not None:
         return model_file

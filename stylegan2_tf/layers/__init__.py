@@ -1,21 +1,28 @@
 """Keras layers in pure `keras.ops`: they run on every Keras backend."""
 
 from stylegan2_tf.layers.activation import scaled_leaky_relu
+from stylegan2_tf.layers.attention import SelfAttention2D
 from stylegan2_tf.layers.equalized import EqualizedConv2D, EqualizedDense
+from stylegan2_tf.layers.instance import AdaptiveInstanceNormalization
 from stylegan2_tf.layers.modulated import ModulatedConv2D
 from stylegan2_tf.layers.noise import NoiseInjection
 from stylegan2_tf.layers.normalization import MinibatchStddev, PixelNormalization
 from stylegan2_tf.layers.resampling import blur, downsample, upsample
+from stylegan2_tf.layers.spectral import SpectralNormalization, normalized
 
 __all__ = [
+    "AdaptiveInstanceNormalization",
     "EqualizedConv2D",
     "EqualizedDense",
     "MinibatchStddev",
     "ModulatedConv2D",
     "NoiseInjection",
     "PixelNormalization",
+    "SelfAttention2D",
+    "SpectralNormalization",
     "blur",
     "downsample",
+    "normalized",
     "scaled_leaky_relu",
     "upsample",
 ]

@@ -11,7 +11,12 @@ import keras
 from keras import ops
 
 from stylegan2_tf.layers.activation import get_activation
-from stylegan2_tf.layers.resampling import BINOMIAL, blur, padding_before_strided_conv
+from stylegan2_tf.layers.resampling import (
+    BINOMIAL,
+    blur,
+    padding_before_strided_conv,
+    upsampling_conv,
+)
 
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
@@ -66,8 +71,13 @@ class EqualizedDense(keras.layers.Layer):
             initializer=keras.initializers.Constant(self.bias_init / self.lr_multiplier))
         self._scale = self.lr_multiplier / math.sqrt(fan_in)
 
+    @property
+    def runtime_kernel(self):
+        """The kernel as it is used, scaled."""
+        return self.kernel * self._scale
+
     def call(self, x):
-        x = ops.matmul(x, self.kernel * self._scale)
+        x = ops.matmul(x, self.runtime_kernel)
         return self._activate(x + self.bias * self.lr_multiplier)
 
     def compute_output_shape(self, input_shape):
@@ -80,42 +90,46 @@ class EqualizedDense(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
 class EqualizedConv2D(keras.layers.Layer):
-    """Convolution with equalised learning rate, with or without halving the size.
+    """Convolution with equalised learning rate, which may double or halve the size.
 
     `y = act(conv(x, W / sqrt(C · k²)) + b)`, with `W` stored as `N(0, 1)` (PG section 4.1).
-    With `downsample`, `x` is blurred with `resample_filter` and the convolution has
-    stride 2 (SG1 section 2.1).
+    To halve the size, `x` is blurred with `resample_filter` and the convolution has stride 2;
+    to double it, a transposed convolution of stride 2 is blurred (SG1 section 2.1).
 
     Args:
         filters: Channels of the output.
         kernel_size: Side of the kernel, odd.
-        downsample: Whether to halve height and width.
+        resample: `None`, or `"up"` or `"down"` to double or halve height and width.
         activation: `None` or `"leaky_relu"` (slope 0.2, gain sqrt 2).
         use_bias: Whether to add a bias.
-        resample_filter: Taps of the low-pass filter, used with `downsample`.
+        resample_filter: Taps of the low-pass filter, used where the size changes.
 
     Input shape:
         `[N, H, W, C]`.
 
     Output shape:
-        `[N, H, W, filters]`, or `[N, H/2, W/2, filters]` with `downsample`.
+        `[N, H, W, filters]`, `[N, 2H, 2W, filters]` or `[N, H/2, W/2, filters]`.
 
     Raises:
-        ValueError: `filters` is below 1, `kernel_size` is even, or the activation is unknown.
+        ValueError: `filters` is below 1, `kernel_size` is even, or the activation or way to
+            resample is unknown.
 
     Example:
 
-    >>> EqualizedConv2D(8, 3, downsample=True)(keras.ops.ones((2, 16, 16, 4))).shape
+    >>> EqualizedConv2D(8, resample="down")(keras.ops.ones((2, 16, 16, 4))).shape
     (2, 8, 8, 8)
     """
 
-    def __init__(self, filters, kernel_size=3, downsample=False, activation=None, use_bias=True,
+    def __init__(self, filters, kernel_size=3, resample=None, activation=None, use_bias=True,
                  resample_filter=BINOMIAL, **kwargs):
         super().__init__(**kwargs)
         check_convolution(filters, kernel_size)
+        if resample not in (None, "up", "down"):
+            raise ValueError("Argument `resample` must be None, 'up' or 'down'. "
+                             f"Received: resample={resample}")
         self.filters = filters
         self.kernel_size = kernel_size
-        self.downsample = downsample
+        self.resample = resample
         self.activation = activation
         self.use_bias = use_bias
         self.resample_filter = tuple(resample_filter)
@@ -130,14 +144,21 @@ class EqualizedConv2D(keras.layers.Layer):
             self.bias = self.add_weight(shape=(self.filters,), name="bias", initializer="zeros")
         self._scale = 1.0 / math.sqrt(channels * self.kernel_size**2)
 
+    @property
+    def runtime_kernel(self):
+        """The kernel as it is used, scaled."""
+        return self.kernel * self._scale
+
     def call(self, x):
-        x = self._convolve(x, self.kernel * self._scale)
+        x = self._convolve(x, self.runtime_kernel)
         if self.use_bias:
             x = x + self.bias
         return self._activate(x)
 
     def _convolve(self, x, kernel):
-        if not self.downsample:
+        if self.resample == "up":
+            return upsampling_conv(x, kernel, self.resample_filter)
+        if self.resample is None:
             return ops.conv(x, kernel, padding="same")
         padding = padding_before_strided_conv(self.resample_filter, self.kernel_size)
         if self.kernel_size == 1:  # the filter itself may skip what a 1x1 kernel never reads
@@ -147,12 +168,12 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
-        factor = 2 if self.downsample else 1
-        return (batch, height // factor, width // factor, self.filters)
+        doubled = {None: 2, "up": 4, "down": 1}[self.resample]
+        return (batch, height * doubled // 2, width * doubled // 2, self.filters)
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters, "kernel_size": self.kernel_size,
-                "downsample": self.downsample, "activation": self.activation,
+                "resample": self.resample, "activation": self.activation,
                 "use_bias": self.use_bias, "resample_filter": self.resample_filter}
 
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from stylegan2_tf.layers.equalized import EqualizedDense, check_convolution
-from stylegan2_tf.layers.resampling import BINOMIAL, blur, padding_after_transposed_conv
+from stylegan2_tf.layers.resampling import BINOMIAL, upsampling_conv
 
 EPSILON = 1e-8
 
@@ -91,10 +91,7 @@ class ModulatedConv2D(keras.layers.Layer):
     def _convolve(self, x, kernel):
         if not self.upsample:
             return ops.conv(x, kernel, padding="same")
-        kernel = ops.transpose(kernel, (0, 1, 3, 2))  # conv_transpose reads [k, k, out, in]
-        x = ops.conv_transpose(x, kernel, strides=2, padding="valid")
-        padding = padding_after_transposed_conv(self.resample_filter, self.kernel_size)
-        return blur(x, self.resample_filter, padding, gain=4.0)
+        return upsampling_conv(x, kernel, self.resample_filter)
 
     def compute_output_shape(self, x_shape, w_shape):
         batch, height, width, _ = x_shape

@@ -47,6 +47,20 @@ def padding_after_transposed_conv(taps, kernel_size):
     return (extra + 1) // 2, extra // 2
 
 
+def upsampling_conv(x, kernel, taps=BINOMIAL):
+    """Double the size of `[N, H, W, C]`: a transposed convolution of stride 2, then `taps`.
+
+    Args:
+        x: Feature maps.
+        kernel: `[k, k, C, filters]`.
+        taps: The one-dimensional filter.
+    """
+    kernel = ops.transpose(kernel, (0, 1, 3, 2))  # conv_transpose reads [k, k, out, in]
+    x = ops.conv_transpose(x, kernel, strides=2, padding="valid")
+    padding = padding_after_transposed_conv(taps, kernel.shape[0])
+    return blur(x, taps, padding, gain=4.0)
+
+
 def upsample(image, taps=BINOMIAL):
     """Double the size of images `[N, H, W, C]` with few channels (the generator's skips).
 

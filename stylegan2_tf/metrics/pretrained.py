@@ -120,9 +120,8 @@ def load_discriminator(path):
         raise DataError(f"{path}: expected a Discriminator, found {type(model).__name__}; give "
                         "Model/discriminator.keras of a run")
     # Groups of one: the features of an image must not depend on its neighbours in the batch.
-    model.stddev.group_size = 1
-    side = model.resolution
-    return KerasModel("discriminator", path, model.features, (side, side, model.channels))
+    model.head.stddev.group_size = 1
+    return KerasModel("discriminator", path, model.features, (*model.resolution, model.channels))
 
 
 def load_user_model(path):

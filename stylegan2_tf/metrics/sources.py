@@ -74,10 +74,11 @@ def draw_images(path, n, seed=0, truncation_psi=1.0):
     from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
 
     loaded = load(path)
-    latents = make_latents(n, loaded.z_dim, seed)
+    latents, every = make_latents(n, loaded.z_dim, seed), np.arange(n)  # each class in turn
     images = np.concatenate([
-        to_uint8(draw(loaded.generator, latents[start:start + DRAWN_AT_ONCE], truncation_psi))
-        for start in range(0, n, DRAWN_AT_ONCE)])
+        to_uint8(draw(loaded.generator, latents[chosen], every[chosen], truncation_psi))
+        for chosen in (slice(start, start + DRAWN_AT_ONCE)
+                       for start in range(0, n, DRAWN_AT_ONCE))])
     model_file = find_generator(path)
     fit = read_manifest(model_file).get("config", {}).get("fit", "pad")
     about = {"generator": str(model_file), "sha256": sha256(model_file), "seed": seed,

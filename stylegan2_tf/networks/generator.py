@@ -1,33 +1,28 @@
 """The generator: mapping and synthesis as one Keras model that can be saved.
 
-Shapes: `N` batch, `H W` space, `C` channels, `D` latent.
+Shapes: `N` batch, `H W` space, `C` channels, `D` latent, `L` classes.
 """
 
 import keras
 from keras import ops
 
-from stylegan2_tf.networks.mapping import MappingNetwork
-from stylegan2_tf.networks.synthesis import SynthesisNetwork
+from stylegan2_tf.networks.parts import describe, restore
 
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
 class Generator(keras.Model):
-    """StyleGAN2 generator with input skips (SG2 section 4.1).
+    """From latents to images, whatever the architecture (SG1 section 2).
 
-    `image = synthesis(broadcast(truncate(mapping(z))))`.
+    `image = synthesis(broadcast(truncate(mapping(z, label))))`.
 
     Args:
-        filters: Channels at each resolution, the lowest first; their number decides the
-            resolution of the image: `base_resolution · 2^(len(filters) - 1)`.
-        base_resolution: Height and width of the learned constant.
-        channels: Channels of the image: 1 grey, 3 RGB, 4 RGBA.
-        z_dim: Length of z.
-        w_dim: Length of w.
-        mapping_layers: Dense layers from z to w.
-        convolutions: At each resolution above the first: 2 in the paper, or 1.
+        mapping: A `MappingNetwork`, or `LatentInput` for networks without one.
+        synthesis: A `SynthesisNetwork` of any family.
+        classes: Names of the classes, as many as the mapping's `label_dim`.
 
     Call arguments:
         z: Standard normal latents `[N, z_dim]`.
+        label: One-hot classes or weights of them `[N, L]`; needed if there are any.
         truncation_psi: 1 for no truncation, 0 for the mean image (SG1 appendix B).
         noise: See `SynthesisNetwork`; the default gives the same image for the same z.
 
@@ -37,9 +32,13 @@ class Generator(keras.Model):
     Output shape:
         `[N, H, W, channels]`, float32, trained towards `[-1, 1]`.
 
+    Raises:
+        ValueError: `classes` does not fit the mapping.
+
     Example:
 
-    >>> generator = Generator([16, 8], base_resolution=4, z_dim=32, w_dim=32)
+    >>> generator = Generator(MappingNetwork(z_dim=32, w_dim=32),
+    ...                       SynthesisNetwork([16, 8], base_resolution=4))
     >>> generator(keras.random.normal((2, 32))).shape
     (2, 8, 8, 1)
 
@@ -48,31 +47,38 @@ class Generator(keras.Model):
         arXiv:1912.04958.
     """
 
-    def __init__(self, filters, base_resolution=4, channels=1, z_dim=512, w_dim=512,
-                 mapping_layers=8, convolutions=2, **kwargs):
+    def __init__(self, mapping, synthesis, classes=(), **kwargs):
         super().__init__(**kwargs)
-        self.filters = list(filters)
-        self.base_resolution = base_resolution
-        self.channels = channels
-        self.z_dim = z_dim
-        self.w_dim = w_dim
-        self.mapping_layers = mapping_layers
-        self.convolutions = convolutions
-        self.mapping = MappingNetwork(w_dim, mapping_layers, name="mapping",
-                                      dtype=self.dtype_policy)
-        self.synthesis = SynthesisNetwork(filters, base_resolution, channels, convolutions,
-                                          name="synthesis", dtype=self.dtype_policy)
+        if len(classes) != mapping.label_dim:
+            raise ValueError("Argument `classes` must have as many names as the mapping has "
+                             f"classes ({mapping.label_dim}). Received: classes={classes}")
+        self.mapping = mapping
+        self.synthesis = synthesis
+        self.classes = list(classes)
+
+    @property
+    def z_dim(self):
+        return self.mapping.z_dim
+
+    @property
+    def channels(self):
+        return self.synthesis.channels
+
+    @property
+    def resolution(self):
+        """Height and width of the images."""
+        return self.synthesis.resolution
 
     def build(self, input_shape=None):
         # The mean of w over training, moved by the training step, read by `truncate`.
-        self.w_avg = self.add_weight(shape=(self.w_dim,), name="w_avg", trainable=False,
+        self.w_avg = self.add_weight(shape=(self.mapping.w_dim,), name="w_avg", trainable=False,
                                      initializer="zeros", autocast=False)
         self.mapping.build((None, self.z_dim))
-        self.synthesis.build((None, self.synthesis.num_ws, self.w_dim))
+        self.synthesis.build((None, self.synthesis.num_ws, self.mapping.w_dim))
 
-    def call(self, z, truncation_psi=1.0, noise=None):
-        return self.synthesis(self.broadcast(self.truncate(self.mapping(z), truncation_psi)),
-                              noise=noise)
+    def call(self, z, label=None, truncation_psi=1.0, noise=None):
+        w = self.truncate(self.mapping(z, label), truncation_psi)
+        return self.synthesis(self.broadcast(w), noise=noise)
 
     def truncate(self, w, truncation_psi=1.0):
         """Move w `[N, D]` towards its mean: `w_avg + psi · (w - w_avg)` (SG1 appendix B)."""
@@ -89,7 +95,9 @@ class Generator(keras.Model):
         return self.synthesis.compute_output_shape((input_shape[0], None, None))
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters,
-                "base_resolution": self.base_resolution, "channels": self.channels,
-                "z_dim": self.z_dim, "w_dim": self.w_dim, "mapping_layers": self.mapping_layers,
-                "convolutions": self.convolutions}
+        return {**super().get_config(), "mapping": describe(self.mapping),
+                "synthesis": describe(self.synthesis), "classes": self.classes}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**restore(config, ("mapping", "synthesis")))

@@ -1,4 +1,4 @@
-"""The synthesis network ws -> image: styled convolutions with input skips (SG2 figure 7, b).
+"""The synthesis network ws -> image, of StyleGAN2 and as the base of its relatives.
 
 Shapes: `N` batch, `H W` space, `C` channels, `D` latent.
 """
@@ -6,103 +6,10 @@ Shapes: `N` batch, `H W` space, `C` channels, `D` latent.
 import keras
 from keras import ops
 
-from stylegan2_tf.layers import ModulatedConv2D, NoiseInjection, scaled_leaky_relu, upsample
-
-
-@keras.saving.register_keras_serializable(package="stylegan2_tf")
-class StyledConv2D(keras.layers.Layer):
-    """Modulated convolution, noise, bias and activation: one layer of the generator.
-
-    `y = √2 · lrelu(modconv(x, w) + noise + b)` (SG2 figure 2, d).
-
-    Args:
-        filters: Channels of the output.
-        upsample: Whether to double height and width.
-
-    Call arguments:
-        x: Feature maps `[N, H, W, C]`.
-        w: Intermediate latents `[N, D]`.
-        noise: See `NoiseInjection`.
-
-    Input shape:
-        `[N, H, W, C]` and `[N, D]`.
-
-    Output shape:
-        `[N, H, W, filters]`, or `[N, 2H, 2W, filters]` with `upsample`.
-
-    Example:
-
-    >>> StyledConv2D(8)(keras.ops.ones((2, 4, 4, 16)), keras.ops.ones((2, 32))).shape
-    (2, 4, 4, 8)
-    """
-
-    def __init__(self, filters, upsample=False, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.upsample = upsample
-        self.conv = ModulatedConv2D(filters, upsample=upsample, dtype=self.dtype_policy)
-        self.noise = NoiseInjection(dtype=self.dtype_policy)
-
-    def build(self, x_shape, w_shape):
-        self.conv.build(x_shape, w_shape)
-        self.noise.build(self.compute_output_shape(x_shape, w_shape))
-        self.bias = self.add_weight(shape=(self.filters,), name="bias", initializer="zeros")
-
-    def call(self, x, w, noise=None):
-        x = self.noise(self.conv(x, w), noise=noise)
-        return scaled_leaky_relu(x + self.bias)
-
-    def compute_output_shape(self, x_shape, w_shape):
-        return self.conv.compute_output_shape(x_shape, w_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "upsample": self.upsample}
-
-
-@keras.saving.register_keras_serializable(package="stylegan2_tf")
-class ToImage(keras.layers.Layer):
-    """The paper's to-RGB: a 1x1 modulated convolution without demodulation, plus a bias.
-
-    No activation and no tanh: images are sums of these maps over all resolutions, in float32.
-
-    Args:
-        channels: Channels of the image.
-
-    Call arguments:
-        x: Feature maps `[N, H, W, C]`.
-        w: Intermediate latents `[N, D]`.
-
-    Input shape:
-        `[N, H, W, C]` and `[N, D]`.
-
-    Output shape:
-        `[N, H, W, channels]`, float32.
-
-    Example:
-
-    >>> ToImage(1)(keras.ops.ones((2, 4, 4, 16)), keras.ops.ones((2, 32))).shape
-    (2, 4, 4, 1)
-    """
-
-    def __init__(self, channels, **kwargs):
-        super().__init__(**kwargs)
-        self.channels = channels
-        self.conv = ModulatedConv2D(channels, kernel_size=1, demodulate=False,
-                                    dtype=self.dtype_policy)
-
-    def build(self, x_shape, w_shape):
-        self.conv.build(x_shape, w_shape)
-        self.bias = self.add_weight(shape=(self.channels,), name="bias", initializer="zeros")
-
-    def call(self, x, w):
-        image = ops.cast(self.conv(x, w), "float32")
-        return image + ops.cast(self.bias, "float32")
-
-    def compute_output_shape(self, x_shape, w_shape):
-        return (*x_shape[:-1], self.channels)
-
-    def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
+from stylegan2_tf.layers import upsample
+from stylegan2_tf.networks.parts import make_attention
+from stylegan2_tf.networks.styled import StyledConv2D, ToImage
+from stylegan2_tf.sides import doubled
 
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
@@ -114,12 +21,18 @@ class SynthesisNetwork(keras.layers.Layer):
     added to the upsampled image so far. Layer k takes `ws[:, k]`; a `ToImage` takes the w of
     the convolution that follows it, so `num_ws = 2 + convolutions · (len(filters) - 1)`.
 
+    Grown progressively, the network ends at resolution number `level`, whose contribution
+    is weighted by `fade`, from 0 to 1 (PG section 3).
+
     Args:
         filters: Channels at each resolution, the lowest first.
-        base_resolution: Height and width of the learned constant.
+        base_resolution: Side of the learned constant, or (height, width).
         channels: Channels of the image.
         convolutions: Styled convolutions at each resolution above the first: 2 in the paper;
             1 keeps only the upsampling one.
+        attention: Longer side of the maps that attend to themselves, or None.
+        level: Number of the resolution that makes the image, from 0; moved by the training
+            step. None for the last one, without `fade`.
 
     Call arguments:
         ws: One intermediate latent per layer, `[N, num_ws, D]`.
@@ -130,12 +43,12 @@ class SynthesisNetwork(keras.layers.Layer):
         `[N, num_ws, D]`.
 
     Output shape:
-        `[N, R, R, channels]` with `R = base_resolution · 2^(len(filters) - 1)`, float32,
-        unbounded, trained towards `[-1, 1]`.
+        `[N, H, W, channels]` with `H = height of the base · 2^(len(filters) - 1)` and W alike,
+        float32, unbounded, trained towards `[-1, 1]`.
 
     Raises:
-        ValueError: `filters` is empty, `convolutions` is neither 1 nor 2, or `noise` has the
-            wrong length.
+        ValueError: `filters` is empty, `convolutions` is neither 1 nor 2, no maps have the side
+            `attention`, or `noise` has the wrong length.
 
     Example:
 
@@ -143,7 +56,10 @@ class SynthesisNetwork(keras.layers.Layer):
     (2, 8, 8, 1)
     """
 
-    def __init__(self, filters, base_resolution=4, channels=1, convolutions=2, **kwargs):
+    skips = True  # every resolution adds to the image; otherwise the last one makes it
+
+    def __init__(self, filters, base_resolution=4, channels=1, convolutions=2, attention=None,
+                 level=None, **kwargs):
         super().__init__(**kwargs)
         if not filters:
             raise ValueError("Argument `filters` must name at least one resolution. "
@@ -155,64 +71,138 @@ class SynthesisNetwork(keras.layers.Layer):
         self.base_resolution = base_resolution
         self.channels = channels
         self.convolutions = convolutions
-        first, *others = self.filters
-        options = dict(dtype=self.dtype_policy)
-        self.convs = [StyledConv2D(first, name="conv_0", **options)]
-        for level, width in enumerate(others, start=1):
-            self.convs.append(
-                StyledConv2D(width, upsample=True, name=f"conv_up_{level}", **options))
+        self.attention = attention
+        self.level = level
+        self.convs = [self._make_conv(self.filters[0], False, "conv_0")]
+        for number, width in enumerate(self.filters[1:], start=1):
+            self.convs.append(self._make_conv(width, True, f"conv_up_{number}"))
             if convolutions == 2:
-                self.convs.append(StyledConv2D(width, name=f"conv_{level}", **options))
-        self.to_images = [ToImage(channels, name=f"to_image_{level}", **options)
-                          for level in range(len(self.filters))]
+                self.convs.append(self._make_conv(width, False, f"conv_{number}"))
+        last = len(self.filters) - 1
+        self._painted = range(last + 1) if self.skips or level is not None else [last]
+        self.to_images = [self._make_to_image(f"to_image_{number}") for number in self._painted]
+        sides = [max(self._sides(number)) for number in range(last + 1)]
+        self.attend = make_attention(attention, sides, self.dtype_policy)
+
+    # -- what a family of networks may define otherwise -------------------------------------
+
+    def _make_conv(self, filters, upsample, name):
+        return StyledConv2D(filters, upsample, name=name, dtype=self.dtype_policy)
+
+    def _make_to_image(self, name):
+        return ToImage(self.channels, name=name, dtype=self.dtype_policy)
 
     @property
     def num_ws(self):
         return len(self.convs) + 1
 
     @property
+    def affines(self):
+        """The dense layers that read w, one for each convolution."""
+        return [conv.affine for conv in self.convs]
+
+    def _build_start(self, shape, w_shape):
+        self.constant = self.add_weight(shape=shape[1:], name="constant",
+                                        initializer=keras.initializers.RandomNormal(stddev=1.0))
+
+    def _start(self, ws):
+        """The first feature maps."""
+        constant = ops.cast(self.constant, self.compute_dtype)
+        return ops.tile(constant[None], (ops.shape(ws)[0], 1, 1, 1))
+
+    # -- shapes ------------------------------------------------------------------------------
+
+    def _sides(self, number):
+        return doubled(self.base_resolution, number)
+
+    @property
+    def _top(self):
+        return len(self.filters) - 1 if self.level is None else self.level
+
+    @property
     def resolution(self):
-        return self.base_resolution << (len(self.filters) - 1)
+        """Height and width of the image."""
+        return self._sides(self._top)
+
+    @property
+    def _active(self):
+        return self.convs[:1 + self._top * self.convolutions]
+
+    def _number(self, index):
+        """Number of the resolution that convolution `index` ends at."""
+        return (index + self.convolutions - 1) // self.convolutions
 
     def noise_shapes(self, batch):
         """The shape `[batch, H, W, 1]` of each styled convolution's noise map, in call order."""
-        levels = range(1, len(self.filters))
-        sides = [self.base_resolution << level for level in levels
-                 for _ in range(self.convolutions)]
-        return [(batch, side, side, 1) for side in (self.base_resolution, *sides)]
+        return [(batch, *self._sides(self._number(index)), 1)
+                for index in range(len(self._active))]
+
+    # -- the layer -----------------------------------------------------------------------------
 
     def build(self, input_shape):
         batch, _, w_dim = input_shape
-        side = self.base_resolution
-        self.constant = self.add_weight(
-            shape=(side, side, self.filters[0]), name="constant",
-            initializer=keras.initializers.RandomNormal(stddev=1.0))
-        shape, w_shape = (batch, side, side, self.filters[0]), (batch, w_dim)
+        w_shape = (batch, w_dim)
+        if self.level is not None:  # moved by the training step, saved with the model
+            self.fade = self.add_weight(shape=(), name="fade", trainable=False, autocast=False,
+                                        initializer="ones")
+        shape = (batch, *self._sides(0), self.filters[0])
+        self._build_start(shape, w_shape)
         for index, conv in enumerate(self.convs):
             conv.build(shape, w_shape)
             shape = conv.compute_output_shape(shape, w_shape)
+            number = self._number(index)
             if index % self.convolutions == 0:
-                self.to_images[index // self.convolutions].build(shape, w_shape)
+                if number in self._painted:
+                    self._to_image(number).build(shape, w_shape)
+                if max(self._sides(number)) == self.attention:
+                    self.attend.build(shape)
 
     def call(self, ws, noise=None):
-        maps = noise if isinstance(noise, (list, tuple)) else [noise] * len(self.convs)
-        if len(maps) != len(self.convs):
-            raise ValueError(f"Argument `noise` must hold {len(self.convs)} maps. "
-                             f"Received: {len(maps)}")
-        constant = ops.cast(self.constant, self.compute_dtype)
-        x = ops.tile(constant[None], (ops.shape(ws)[0], 1, 1, 1))
-        image = None
-        for index, (conv, noise_map) in enumerate(zip(self.convs, maps, strict=True)):
-            x = conv(x, ws[:, index], noise=noise_map)
+        maps = self._maps(noise)
+        x, image = self._start(ws), None
+        for index, conv in enumerate(self._active):
+            x = conv(x, self._style(ws, index), noise=maps[index])
             if index % self.convolutions == 0:  # the last convolution of its resolution
-                skip = self.to_images[index // self.convolutions](x, ws[:, index + 1])
-                image = skip if image is None else skip + upsample(image)
+                number = self._number(index)
+                if max(self._sides(number)) == self.attention:
+                    x = self.attend(x)
+                image = self._paint(image, number, x, self._style(ws, index + 1))
         return image
 
+    def _maps(self, noise):
+        """What each active convolution takes as its noise."""
+        if not isinstance(noise, (list, tuple)):
+            return [noise] * len(self._active)
+        expected = len(self.noise_shapes(1))
+        if len(noise) != expected:
+            raise ValueError(f"Argument `noise` must hold {expected} maps. "
+                             f"Received: {len(noise)}")
+        return list(noise) or self._maps(None)
+
+    def _style(self, ws, index):
+        return ws[:, min(index, self.num_ws - 1)]
+
+    def _to_image(self, number):
+        return self.to_images[self._painted.index(number)]
+
+    def _paint(self, image, number, x, w):
+        """The image so far with what the maps `x` of resolution `number` add to it."""
+        fading = self.level is not None and 0 < number == self._top
+        if not self.skips and number < self._top - (self.level is not None):
+            return None
+        new = self._to_image(number)(x, w)
+        if image is None:
+            return new
+        image = upsample(image)
+        if not self.skips:
+            return image + self.fade * (new - image)
+        return image + (self.fade * new if fading else new)
+
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.resolution, self.resolution, self.channels)
+        return (input_shape[0], *self.resolution, self.channels)
 
     def get_config(self):
         return {**super().get_config(), "filters": self.filters,
                 "base_resolution": self.base_resolution, "channels": self.channels,
-                "convolutions": self.convolutions}
+                "convolutions": self.convolutions, "attention": self.attention,
+                "level": self.level}

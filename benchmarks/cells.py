@@ -1,0 +1,150 @@
+"""Trainings of equal length with the user's own command, one a cell of a table.
+
+Finished cells are skipped, and an interrupted one goes on from its checkpoint.
+"""
+
+import argparse
+import csv
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import prepare
+
+ROOT = Path(__file__).parents[1]
+AT_32 = ["4", "64", "4", "16", "80", "--resolution", "32", "--batch", "32"]
+AT_64 = ["4", "128", "4", "16", "80", "--resolution", "64", "--batch", "32"]
+COMMON = ["--epochs", "100000", "--holdout", "0.1", "--val", "64"]
+# What the default sees at 32 pixels in so many minutes of two idle cores (281 images/s).
+FIVE_MINUTES, EIGHT_MINUTES, TEN_MINUTES = ("kimg", 84), ("kimg", 135), ("kimg", 168)
+LAST = 3  # measurements during training whose median is the end of it
+
+
+def train(data, folder, unit, length, arguments):
+    """Train until the run has `length` kimg, or minutes of its own. Returns if it got there."""
+    command = [sys.executable, str(ROOT / "run.py"), data, str(folder), *arguments, *COMMON]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(printed_by(folder), "a") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT)
+    try:
+        while process.poll() is None and done(folder, unit) < length:
+            time.sleep(2)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait()
+    return done(folder, unit) >= length
+
+
+def printed_by(folder):
+    """File of what the run prints."""
+    return folder.with_name(f"{folder.name}.txt")
+
+
+def done(folder, unit):
+    """Length of the run so far in `unit`, from the last row of its log."""
+    rows = read_log(folder)
+    if not rows:
+        return 0.0
+    return {"kimg": float(rows[-1]["nimg"]) / 1000,
+            "minutes": float(rows[-1]["seconds"]) / 60}[unit]
+
+
+def read_log(folder):
+    path = folder / "log.csv"
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as stream:
+        return [row for row in csv.DictReader(stream) if row["seconds"]]
+
+
+def judge(data, folder, cache):
+    """Distances of the finished run to held-out subjects, and what its log says."""
+    from stylegan2_tf.data import divide, pack
+    from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
+    from stylegan2_tf.metrics.extractors import make_extractor
+    from stylegan2_tf.metrics.feature_space import FeatureSpace
+    from stylegan2_tf.metrics.sliced import SlicedWasserstein
+    from stylegan2_tf.watchdog import diversity
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    packed = pack(data, cache, resolution=config["resolution"], channels=1)
+    train_images, held, _ = divide(packed, holdout=config["holdout"], seed=config["seed"])
+    real = held.array[:]
+    other = train_images.array[:][::max(len(train_images) // len(real), 1)][:len(real)]
+    loaded = load(folder)
+    fake = to_uint8(draw(loaded.generator, make_latents(len(real), loaded.z_dim, seed=1)))
+    found = {}
+    for measure in (SlicedWasserstein(), FeatureSpace(make_extractor("random"),
+                                                      ("kid", "coverage"))):
+        described = measure.describe(real)
+        for name, images in (("", fake), ("_floor", other)):
+            values = measure.compare(described, measure.describe(images))
+            found |= {key + name: values[key] for key in ("swd", "kid", "coverage")
+                      if key in values}
+    return {**found, "diversity": diversity(fake) / diversity(real), **read_end(folder)}
+
+
+def read_end(folder):
+    """What the log of a finished run says about its end."""
+    rows = read_log(folder)
+    watched = [row for row in rows if row.get("watch/sign_real")]
+    gaps = [float(row["watch/sign_real"]) - float(row["watch/sign_holdout"]) for row in watched]
+    return {"kimg": int(rows[-1]["nimg"]) / 1000, "skipped": int(rows[-2]["skipped"] or 0),
+            "swd_last": statistics.median(float(row["eval/swd"]) for row in watched[-LAST:]),
+            "sign_gap": statistics.median(gaps[-5:])}
+
+
+def show_tables(results, groups):
+    columns = ("cell", "kimg", "SWD (floor)", "SWD, last three", "KID x 1000 (floor)",
+               "coverage (floor)", "diversity", "sign gap", "skipped")
+    for group in groups:
+        rows = [row for row in results.values() if row["group"] == group]
+        if rows:
+            print(f"\n**{group}**\n\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+        for row in rows:
+            cells = (row["cell"], f"{row['kimg']:.0f}",
+                     f"{row['swd']:.1f} ({row['swd_floor']:.1f})",
+                     f"{row['swd_last']:.1f}", f"{row['kid']:.2f} ({row['kid_floor']:.2f})",
+                     f"{row['coverage']:.2f} ({row['coverage_floor']:.2f})",
+                     f"{row['diversity']:.2f}", f"{row['sign_gap']:.2f}", str(row["skipped"]))
+            print(f"| {' | '.join(cells)} |")
+
+
+def run(description, cells, default_out):
+    """The command line of a campaign.
+
+    Args:
+        description: What it is.
+        cells: name -> (group, (unit, length), arguments after DATA_DIR OUT).
+        default_out: Folder of the runs and results, where none is given.
+    """
+    groups = sorted({group for group, *_ in cells.values()})
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--group", choices=groups, help="default: all")
+    parser.add_argument("--out", default=default_out, help="folder of the runs and results")
+    parser.add_argument("--tables", action="store_true", help="print the tables and train nothing")
+    arguments = parser.parse_args()
+    out = Path(arguments.out)
+    results_file = out / "results.json"
+    results = json.loads(results_file.read_text()) if results_file.exists() else {}
+    if arguments.tables:
+        return show_tables(results, groups)
+    source = prepare()
+    from stylegan2_tf import files
+
+    data = f"{source}/brain_slices"
+    for name, (group, (unit, length), flags) in cells.items():
+        if name in results or arguments.group not in (None, group):
+            continue
+        folder = out / group / name.replace(", ", "_").replace(" ", "-")
+        if not train(data, folder, unit, length, flags):
+            print(f"{name}: stopped early, see {printed_by(folder)}", flush=True)
+            continue
+        results[name] = {"cell": name, "group": group, **judge(data, folder, out / "cache")}
+        files.write_json(results_file, results)
+        print(json.dumps(results[name]), flush=True)

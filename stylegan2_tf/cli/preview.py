@@ -1,0 +1,49 @@
+"""`stylegan2-tf preview`: what a folder of images holds, in words and in one picture."""
+
+import os
+from pathlib import Path
+
+from stylegan2_tf.errors import UsageError
+from stylegan2_tf.files import inside
+
+KINDS = (".png", ".pdf", ".svg")
+
+
+def add_arguments(parser):
+    parser.add_argument("data", metavar="DATA", help="folder of images")
+    parser.add_argument("out", metavar="OUT", help=f"the picture to write ({', '.join(KINDS)})")
+    parser.add_argument("--max-images", type=int, metavar="N",
+                        help="look at so many, evenly spread; not given: at all")
+    parser.add_argument("--subject-pattern", metavar="REGEX", help="regular expression whose "
+                        "group is the subject in a file name; not given: OASIS, ADNI, BIDS, IXI")
+
+
+def run(arguments):
+    """Print the facts and write the picture. Returns the exit code."""
+    _check(arguments)
+    from stylegan2_tf.preview import describe, examine, save_preview
+
+    findings = examine(arguments.data, max_images=arguments.max_images,
+                       subject_pattern=arguments.subject_pattern)
+    for fact in describe(findings):
+        print(fact)
+    save_preview(findings, arguments.out)
+    print(f"written {arguments.out}")
+    return 0
+
+
+def _check(arguments):
+    """Refuse what can't be written before thousands of images are decoded."""
+    out = Path(arguments.out)
+    if out.suffix.lower() not in KINDS:
+        raise UsageError(f"OUT: expected a file that ends in {', '.join(KINDS)}, found {out}")
+    if arguments.max_images is not None and arguments.max_images < 1:
+        raise UsageError(f"--max-images: expected at least 1, found {arguments.max_images}")
+    if inside(out, arguments.data):
+        raise UsageError(f"OUT: expected outside of DATA, found {out} in {arguments.data}; the "
+                         "picture would become a training image")
+    problem = ("is a folder" if out.is_dir() else
+               "its folder does not exist" if not out.parent.is_dir() else
+               "its folder is read-only" if not os.access(out.parent, os.W_OK) else None)
+    if problem:
+        raise UsageError(f"OUT: expected a file that can be written, found {out}: {problem}")

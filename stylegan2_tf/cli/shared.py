@@ -1,0 +1,48 @@
+"""What several commands on a trained model share: their arguments, and loading it."""
+
+import math
+
+from stylegan2_tf.errors import OutputError, UsageError
+
+
+def add_model(parser):
+    parser.add_argument("model", metavar="MODEL", help="run folder, its Model, or generator.keras")
+
+
+def add_class(parser):
+    parser.add_argument("--class", dest="label", metavar="NAME", help="images of this class; not "
+                        "given: of every class in turn")
+
+
+def add_psi(parser):
+    parser.add_argument("--truncation-psi", type=float, default=1.0, help="towards 0 for more "
+                        "typical and less varied images (default: 1, all variety)")
+
+
+def check_psi(psi):
+    if not math.isfinite(psi):
+        raise UsageError(f"--truncation-psi: expected a finite number, found {psi}")
+
+
+def load_generator(path, label=None):
+    """The `LoadedGenerator` at `path`; refuses a class that it does not have."""
+    from stylegan2_tf.tf_quiet import import_tensorflow
+
+    import_tensorflow()
+    from stylegan2_tf.latent.sampling import load
+
+    loaded = load(path)
+    if label is not None and label not in loaded.classes:
+        present = f"one of {', '.join(loaded.classes)}" if loaded.classes else (
+            "none, for this generator was trained without --conditional")
+        raise UsageError(f"--class: expected {present}; found {label!r}")
+    return loaded
+
+
+def make_folder(path, name="OUT"):
+    """Make a folder to write to. Raises `OutputError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{name} {path}: expected a folder that can be written, found: "
+                          f"{error.strerror}") from error

@@ -1,0 +1,208 @@
+import contextlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stylegan2_tf.building import make_networks
+from stylegan2_tf.latent import projection as module
+from stylegan2_tf.latent.projection import peak_signal_to_noise, project
+from stylegan2_tf.latent.sampling import draw, latents_of
+
+SEEDS = [3, 4, 5]
+
+
+@pytest.fixture
+def make(tiny_config):
+    """A function that makes an untrained generator: `make(classes, arch="stylegan")`."""
+    return lambda classes=(), **changes: make_networks(tiny_config(**changes), classes)[1]
+
+
+def own_images(generator, seeds=SEEDS):
+    """Images of `generator`; about a third of their pixels are clipped, as a background is."""
+    images = draw(generator, latents_of(seeds, generator.z_dim))
+    assert 0.1 < (np.abs(images) == 1).mean() < 0.6
+    return images
+
+
+def strangers(count=3, side=16):
+    """Smooth images that no generator made."""
+    coarse = np.random.default_rng(0).uniform(-0.9, 0.9, (count, side // 4, side // 4, 1))
+    return coarse.repeat(4, axis=1).repeat(4, axis=2).astype(np.float32)
+
+
+# -- what comes out
+
+
+@pytest.mark.parametrize("classes, changes", [
+    ((), dict(arch="stylegan")), (("AD", "NC"), dict(channels=3))])
+def test_own_images_come_back(make, classes, changes):
+    generator = make(classes, **changes)
+    images = own_images(generator)
+    before, after = (project(generator, images, steps=steps) for steps in (0, 40))
+    assert (after.psnr > 24).all() and (after.psnr > before.psnr + 10).all()
+    assert after.ws.shape == (3, generator.synthesis.num_ws, generator.mapping.w_dim)
+    assert after.ws.dtype == after.images.dtype == np.float32
+    np.testing.assert_array_equal(after.ws, after.ws[:, :1].repeat(after.ws.shape[1], axis=1))
+    again = np.clip(generator.synthesis(after.ws).numpy(), -1, 1)
+    np.testing.assert_allclose(after.images, again, atol=1e-5)
+    root_mean_square = np.sqrt(((after.images - images) ** 2).mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(after.psnr, 20 * np.log10(2 / root_mean_square), rtol=1e-4)
+
+
+def test_one_w_a_layer_does_better_on_strangers(make):
+    generator, images = make(latent=16), strangers()
+    one, each = (project(generator, images, steps=30, space=space) for space in ("w", "w+"))
+    assert (each.psnr > one.psnr).all() and each.psnr.mean() > one.psnr.mean() + 1
+    assert each.ws.shape == one.ws.shape and np.ptp(each.ws, axis=1).max() > 0.1
+
+
+def test_dcgan_has_one_w_in_either_space(make):
+    generator = make(("AD", "NC"), arch="dcgan")
+    one, each = (project(generator, strangers(), steps=3, space=space) for space in ("w", "w+"))
+    assert one.ws.shape == (3, 1, 16)
+    np.testing.assert_array_equal(one.ws, each.ws)
+
+
+def test_images_that_are_not_square(make):
+    generator = make(resolution="12x16", g_input_res=3, d_final_res="3x4")
+    images = own_images(generator)
+    assert images.shape == (3, 12, 16, 1)
+    before, after = (project(generator, images, steps=steps).psnr for steps in (0, 25))
+    assert (after > before).all()
+
+
+def test_no_step_is_the_mean_of_the_classes(make):
+    generator = make(("AD", "NC"))
+    z = latents_of(range(500), generator.z_dim)
+    w = np.stack([generator.mapping(z, np.eye(2, dtype=np.float32)[[label] * 500])
+                  for label in (0, 1)])
+    apart = np.abs(w[0].mean(axis=0) - w[1].mean(axis=0)).max()
+    ws = project(generator, strangers(2), steps=0).ws
+    assert np.abs(ws - w.mean(axis=(0, 1))).max() < 0.3 * apart
+    np.testing.assert_array_equal(ws[0], ws[1])
+    _, spread = module._statistics(generator)
+    assert spread == pytest.approx(np.sqrt(w.var(axis=(0, 1)).mean()), rel=0.05)
+
+
+# -- images do not influence each other
+
+
+def test_an_image_has_the_same_w_alone_and_among_others(make, monkeypatch):
+    generator = make(("AD", "NC"))
+    images = own_images(generator)
+    together = project(generator, images, steps=15, space="w+")
+    alone = project(generator, images[1:2], steps=15, space="w+")
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    in_batches = project(generator, images, steps=15, space="w+")
+    for found, expected in ((alone.ws, together.ws[1:2]), (in_batches.ws, together.ws),
+                            (alone.images, together.images[1:2]),
+                            (in_batches.images, together.images)):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    moved = np.abs(together.ws - project(generator, images, steps=0, space="w+").ws)
+    assert moved.min(axis=0).max() > 0.05  # there is something to compare
+
+
+def test_the_step_is_compiled_once_for_all_batches(make, monkeypatch):
+    generator, searches = make(arch="dcgan"), []
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    search = module._Search
+    monkeypatch.setattr(module, "_Search", lambda *arguments: searches.append(
+        search(*arguments)) or searches[0])
+    project(generator, strangers(7), steps=2)
+    assert searches[0].update.experimental_get_tracing_count() == 1
+
+
+def test_the_seed_decides_all(make):
+    generator, images = make(arch="dcgan"), strangers()  # the fastest
+    first, again, other = (project(generator, images, steps=5, seed=seed).ws
+                           for seed in (2**31 - 1, 2**31 - 1, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_weights_stay_and_a_bar_counts_the_steps(make, monkeypatch):
+    generator, shown = make(arch="dcgan"), []
+    before = [np.array(weight) for weight in generator.weights]
+    images = strangers().astype(np.float64)  # as the user computed them
+
+    class Bar(contextlib.nullcontext):
+        def __init__(self, **options):
+            super().__init__(self)
+            shown.append(options)
+
+        def update(self):
+            shown.append(1)
+
+    monkeypatch.setattr(module, "tqdm", Bar)
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    for progress in (False, True):
+        project(generator, images, steps=4, progress=progress)
+    assert [options["disable"] for options in shown[::9]] == [True, None]
+    assert shown[0]["total"] == 8 and shown[1:9] == [1] * 8 and len(shown) == 18
+    for weight, was in zip(generator.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, was)
+
+
+# -- the formulas
+
+
+def halved(images):
+    n, height, width, channels = images.shape
+    return images.reshape(n, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+
+
+@pytest.mark.parametrize("side, levels", [(16, 4), (4, 3), (32, 4)])
+def test_distance_is_the_sum_over_the_pyramid(side, levels):
+    one, two = np.random.default_rng(1).uniform(-1, 1, (2, 3, side, side, 2)).astype(np.float32)
+    found = module._distances(tf.constant(one), tf.constant(two))
+    expected = 0
+    for level in range(levels):
+        one, two = (halved(one), halved(two)) if level else (one, two)
+        expected += ((one - two) ** 2).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_beyond_black_is_black_and_the_gradient_leads_back():
+    image = tf.constant([[-1.5, 1.3, -1.2, 1.4]])[..., None, None]
+    sought = tf.constant([[-1.0, 1.0, 0.0, -0.5]])[..., None, None]
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        distance = module._distances(image, sought)
+    gradient = tf.squeeze(tape.gradient(distance, image)).numpy()
+    assert distance.numpy() == pytest.approx((1 + 1.5 ** 2) / 4)  # too narrow for a pyramid
+    np.testing.assert_allclose(gradient, [0, 0, -2 / 4, 3 / 4], atol=1e-6)
+
+
+def test_peak_signal_to_noise_of_known_errors():
+    black, grey = np.full((2, 4, 4, 1), -1, np.float32), np.zeros((2, 4, 4, 1), np.float32)
+    np.testing.assert_allclose(peak_signal_to_noise(grey, black), 20 * np.log10(2))
+    np.testing.assert_allclose(peak_signal_to_noise(black + 0.02, black), 40, rtol=1e-5)
+    assert peak_signal_to_noise(grey, grey).max() == pytest.approx(126, abs=0.1)  # not infinite
+
+
+def test_the_rate_rises_rests_and_falls():
+    ramp = [module._ramp(time) for time in (0, 0.025, 0.05, 0.5, 0.75, 0.875, 1)]
+    np.testing.assert_allclose(ramp, [0.02, 0.52, 1, 1, 1, 0.5, 0], atol=1e-12)
+
+
+def test_the_first_step_of_adam_is_as_long_as_the_rate(make):
+    generator = make(arch="dcgan")
+    before, after = (project(generator, strangers(), steps=steps).ws for steps in (0, 1))
+    _, spread = module._statistics(generator)
+    np.testing.assert_allclose(np.abs(after - before), 0.1 * spread * 0.02, rtol=0.02)
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 1), (2, 16, 16, 3), (16, 16, 1), (2, 16, 12, 1),
+                                   (0, 16, 16, 1)])
+def test_other_sizes_are_refused(make, shape):
+    with pytest.raises(ValueError, match=r"`images` must be \[N, 16, 16, 1\]. Received: shape"):
+        project(make(), np.zeros(shape, np.float32), steps=1)
+
+
+def test_an_unknown_space_is_refused(make):
+    with pytest.raises(ValueError, match="`space` must be 'w' or 'w\\+'. Received: space=z"):
+        project(make(), strangers(), steps=1, space="z")
