@@ -1,6 +1,8 @@
 """Trainings of equal length with the user's own command, one a cell of a table.
 
-Finished cells are skipped, and an interrupted one goes on from its checkpoint.
+Finished cells are skipped, an interrupted one goes on from its checkpoint, and one that another
+process is training is left to it: on two cores, two processes of one thread each (`taskset -c 0`
+and `-c 1` before the command) train more in an hour than one of two.
 """
 
 import argparse
@@ -26,7 +28,7 @@ LAST = 3  # measurements during training whose median is the end of it
 
 def train(data, folder, unit, length, arguments):
     """Train until the run has `length` kimg, or minutes of its own. Returns if it got there."""
-    command = [sys.executable, str(ROOT / "run.py"), data, str(folder), *arguments, *COMMON]
+    command = [sys.executable, str(ROOT / "run.py"), data, str(folder), *COMMON, *arguments]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(printed_by(folder), "a") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT)
@@ -103,7 +105,7 @@ def show_tables(results, groups):
     columns = ("cell", "kimg", "SWD (floor)", "SWD, last three", "KID x 1000 (floor)",
                "coverage (floor)", "diversity", "sign gap", "skipped")
     for group in groups:
-        rows = [row for row in results.values() if row["group"] == group]
+        rows = [row for row in results if row["group"] == group]
         if rows:
             print(f"\n**{group}**\n\n| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
         for row in rows:
@@ -130,21 +132,37 @@ def run(description, cells, default_out):
     parser.add_argument("--tables", action="store_true", help="print the tables and train nothing")
     arguments = parser.parse_args()
     out = Path(arguments.out)
-    results_file = out / "results.json"
-    results = json.loads(results_file.read_text()) if results_file.exists() else {}
     if arguments.tables:
-        return show_tables(results, groups)
+        return show_tables(list(finished(out, cells)), groups)
     source = prepare()
     from stylegan2_tf import files
 
     data = f"{source}/brain_slices"
     for name, (group, (unit, length), flags) in cells.items():
-        if name in results or arguments.group not in (None, group):
+        folder = folder_of(out, group, name)
+        if result_of(folder).exists() or arguments.group not in (None, group):
             continue
-        folder = out / group / name.replace(", ", "_").replace(" ", "-")
         if not train(data, folder, unit, length, flags):
             print(f"{name}: stopped early, see {printed_by(folder)}", flush=True)
             continue
-        results[name] = {"cell": name, "group": group, **judge(data, folder, out / "cache")}
-        files.write_json(results_file, results)
-        print(json.dumps(results[name]), flush=True)
+        result = {"cell": name, "group": group, **judge(data, folder, out / "cache")}
+        files.write_json(result_of(folder), result)
+        print(json.dumps(result), flush=True)
+
+
+def folder_of(out, group, name):
+    """Run folder of a cell."""
+    return out / group / name.replace(", ", "_").replace(" ", "-")
+
+
+def result_of(folder):
+    """File of what was measured of a finished run."""
+    return folder.with_name(f"{folder.name}.json")
+
+
+def finished(out, cells):
+    """The results of all finished cells, in their order."""
+    for name, (group, *_) in cells.items():
+        path = result_of(folder_of(out, group, name))
+        if path.exists():
+            yield json.loads(path.read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ class Examiner:
         count = max(WATCHED, self._monitor.count if self._monitor else 0)
         self._latents = make_latents(count, config.latent, config.seed)
         self._labels = _labels(images, order(config.seed, 0, count, len(images)))
-        self._watched_sides = config.sides
+        self._watched_sides = None
         self.watchdog = Watchdog(self._sets["real"][0], config.loss)
 
     def examine(self, nimg):
@@ -63,7 +63,7 @@ class Examiner:
         """Fakes of a small stage are compared with reals that are as coarse."""
         stage = self._step.stage
         if stage.sides != self._watched_sides:
-            coarse = self._step.at_stage(self._sets["real"][0], nimg=0).numpy()
+            coarse = self._step.at_stage(self._sets["real"][0]).numpy()
             self.watchdog.compare_with(enlarged(to_uint8(coarse), self._sides))
             self._watched_sides = stage.sides
 

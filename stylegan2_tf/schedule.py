@@ -27,7 +27,8 @@ class Stage:
 
     def fade(self, nimg):
         """Weight of this resolution beside the one before, 0 to 1."""
-        return min((nimg - self.start) / self.fading, 1.0) if self.fading else 1.0
+        share = (nimg - self.start) / self.fading if self.fading else 1.0
+        return min(max(share, 0.0), 1.0)
 
     @property
     def name(self):

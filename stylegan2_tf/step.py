@@ -232,9 +232,13 @@ class TrainStep:
         return augment(images, self.controller.p, self.random.seed(nimg, stream),
                        self.config.augment, self.config.mirror)
 
-    def at_stage(self, images, nimg):
-        """Raw real images at the resolution of the stage, float32 `[N, H, W, C]`."""
-        return self._at_stage(to_float(tf.convert_to_tensor(images)), self.stage.fade(nimg))
+    def at_stage(self, images, nimg=None):
+        """Raw real images at the resolution of the stage, float32 `[N, H, W, C]`.
+
+        At `nimg` they fade in as in training; without it they are as sharp as in its end.
+        """
+        fade = 1.0 if nimg is None else self.stage.fade(nimg)
+        return self._at_stage(to_float(tf.convert_to_tensor(images)), fade)
 
     def seen(self, images, nimg):
         """Raw real images as the discriminator sees them now, augmented: NumPy `[N, H, W, C]`."""

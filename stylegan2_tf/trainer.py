@@ -204,7 +204,7 @@ class Trainer:
         """
         meta = self.checkpoints.restore() if self.rollbacks[kind] < allowed else None
         # Weights of an earlier stage know nothing of the layers that have been added since.
-        if meta is None or self.schedule.at(meta["nimg"]) != self.schedule.at(self.nimg):
+        if meta is None or self.schedule.at(meta["nimg"] - 1) != self.step_function.stage:
             raise NumericalError(line)
         self.rollbacks[kind] += 1
         print(f"warning: {line}; the weights were rolled back to the last checkpoint, the "

@@ -46,7 +46,10 @@ def take_weights(step_function, path):
 
 def _copy(source, target, name):
     """Copy what fits. Returns lines about it."""
+    ratio = _mapping_ratio(source, target)
     known = {_place(weight): np.asarray(weight) for weight in source.variables}
+    known = {place: value * ratio if place.startswith("mapping/dense_") else value
+             for place, value in known.items()}
     taken, grown, fresh = [], [], []
     for weight in target.variables:
         place = _place(weight)
@@ -75,6 +78,16 @@ def _copy(source, target, name):
             more = f" and {len(places) - LISTED} more" if len(places) > LISTED else ""
             lines.append(f"  {what}: {', '.join(places[:LISTED])}{more}")
     return lines
+
+
+def _mapping_ratio(source, target):
+    """What the mapping's weights are multiplied with, to do the same at another multiplier.
+
+    An equalised layer stores them divided by its multiplier of the learning rate.
+    """
+    multipliers = [getattr(getattr(model, "mapping", None), "lr_multiplier", 1.0)
+                   for model in (source, target)]
+    return np.float32(multipliers[0] / multipliers[1])
 
 
 def _place(weight):

@@ -167,3 +167,10 @@ def test_no_model_is_one_clear_line(tiny_config, tmp_path, make, words):
     make(path)
     with pytest.raises(DataError, match=words):
         take_weights(make_step(tiny_config(arch="dcgan", convolutions=1)), path)
+
+
+def test_another_rate_of_the_mapping_changes_no_image(tiny_config, save):
+    average, _ = save()
+    step = make_step(tiny_config(mapping_lr=2e-5))
+    take_weights(step, save.folder)
+    np.testing.assert_allclose(step.generator(latents()), average(latents()), atol=1e-5)
