@@ -12,6 +12,10 @@ COMMANDS = {
     "preview": "show what a folder of images holds, in words and in one picture",
     "evaluate": "measure a generator or a folder against real images, without a download",
     "generate": "images of a trained generator, one for each seed",
+    "interpolate": "an animation from seed to seed and back, in a loop",
+    "mix": "a table of images with some layers of one seed and some of another",
+    "truncate": "the same seeds from the mean image to full variety",
+    "directions": "what the latent space can change, as strips of images and as files",
     "embed": "whether classes differ in style: numbers against chance, and a picture",
     "demo-data": "make demonstration slices from the MNI152 template",
 }

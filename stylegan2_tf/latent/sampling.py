@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from stylegan2_tf import files
+from stylegan2_tf.archive import check_archive
 from stylegan2_tf.errors import DataError, one_line
 from stylegan2_tf.networks import Generator
 from stylegan2_tf.run_folder import MODEL_NAME, find_model
@@ -160,15 +161,12 @@ def load(path):
 def load_model(model_file, kind):
     """Load a model of class `kind` from a `.keras` file. Raises `DataError` as `load` does."""
     _verify(model_file)
+    check_archive(model_file, kind.__name__)
     try:
-        model = keras.saving.load_model(model_file, compile=False, safe_mode=True)
+        return keras.saving.load_model(model_file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds on a damaged archive
         raise DataError(f"{model_file}: expected a model saved by stylegan2_tf, found: "
                         f"{one_line(error)}") from error
-    if not isinstance(model, kind):
-        raise DataError(f"{model_file}: expected a {kind.__name__}, found "
-                        f"{type(model).__name__}; give {MODEL_NAME}")
-    return model
 
 
 def generator_file(path):

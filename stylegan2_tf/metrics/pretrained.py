@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from stylegan2_tf import files
+from stylegan2_tf.archive import check_archive
 from stylegan2_tf.errors import DataError, UsageError, one_line
 from stylegan2_tf.metrics.extractors import Extractor, resize
 from stylegan2_tf.networks import Discriminator
@@ -115,10 +116,9 @@ def load_discriminator(path):
     Raises:
         DataError: The file holds no discriminator of this package.
     """
+    _require(path)
+    check_archive(path, Discriminator.__name__)
     model = _load(path)
-    if not isinstance(model, Discriminator):
-        raise DataError(f"{path}: expected a Discriminator, found {type(model).__name__}; give "
-                        "Model/discriminator.keras of a run")
     # Groups of one: the features of an image must not depend on its neighbours in the batch.
     model.head.stddev.group_size = 1
     return KerasModel("discriminator", path, model.features, (*model.resolution, model.channels))

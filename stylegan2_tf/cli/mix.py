@@ -1,0 +1,65 @@
+"""`stylegan2-tf mix`: a table of images, each with some layers of one seed and some of another."""
+
+from pathlib import Path
+
+from stylegan2_tf.cli import shared
+from stylegan2_tf.errors import UsageError
+from stylegan2_tf.latent.seeds import read_seeds
+
+MOST = 32  # rows or columns
+
+
+def add_arguments(parser):
+    shared.add_model(parser)
+    parser.add_argument("out", metavar="OUT", help="the .png to write")
+    parser.add_argument("--rows", default="0-3", help="seeds on the left edge (default: 0-3)")
+    parser.add_argument("--cols", default="4-9", help="seeds on the upper edge (default: 4-9)")
+    parser.add_argument("--layers", help="layers that come from the column, such as 0-3: low ones "
+                        "decide shape, high ones texture; not given: the first half")
+    shared.add_class(parser)
+    shared.add_psi(parser)
+
+
+def run(arguments):
+    """Draw and write the table. Returns the exit code."""
+    out = Path(arguments.out)
+    rows, columns = (
+        read_seeds(arguments.rows, "--rows"), read_seeds(arguments.cols, "--cols"))
+    shared.check_psi(arguments.truncation_psi)
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"OUT: expected a file that ends in .png, found {out}")
+    for name, seeds in (("rows", rows), ("cols", columns)):
+        if len(seeds) > MOST:
+            raise UsageError(f"--{name}: expected at most {MOST} seeds, found {len(seeds)}")
+    loaded = shared.load_generator(arguments.model, arguments.label)
+    count = loaded.generator.synthesis.num_ws
+    if count < 2:
+        raise UsageError("MODEL: expected a generator with styles, found one whose latent enters "
+                         "at the first layer only (--arch dcgan): there is nothing to mix")
+    layers = range(count // 2) if arguments.layers is None else read_seeds(
+        arguments.layers, "--layers")
+    if max(layers) >= count:
+        raise UsageError(f"--layers: expected 0 to {count - 1}, found {max(layers)}")
+    shared.make_folder(out.parent)
+    _write(loaded, rows, columns, layers, arguments, out)
+    print(f"written {out}: layers {', '.join(map(str, layers))} of {count} from the columns")
+    return 0
+
+
+def _write(loaded, rows, columns, layers, arguments, out):
+    import numpy as np
+
+    from stylegan2_tf.artifacts import save_grid
+    from stylegan2_tf.latent.mixing import mixed_ws, table
+    from stylegan2_tf.latent.sampling import latents_of, to_uint8
+
+    label = arguments.label or next(iter(loaded.classes), None)
+    count = loaded.generator.synthesis.num_ws
+    sources = [np.repeat(loaded.map(latents_of(seeds, loaded.z_dim), arguments.truncation_psi,
+                                    label)[:, None], count, axis=1) for seeds in (rows, columns)]
+    mixed = mixed_ws(*sources, layers)
+    pictures = loaded.synthesize(mixed.reshape(-1, *mixed.shape[2:]))
+    pictures = pictures.reshape(*mixed.shape[:2], *pictures.shape[1:])
+    left, top = (loaded.synthesize(ws) for ws in sources)
+    corner = np.full(left.shape[1:], -1.0, np.float32)
+    save_grid(to_uint8(table(corner, left, top, pictures)), out, columns=len(columns) + 1)

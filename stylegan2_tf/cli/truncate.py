@@ -1,0 +1,41 @@
+"""`stylegan2-tf truncate`: the same seeds from the mean image to full variety."""
+
+from pathlib import Path
+
+from stylegan2_tf.cli import shared
+from stylegan2_tf.errors import UsageError
+from stylegan2_tf.latent.seeds import read_seeds
+
+
+def add_arguments(parser):
+    shared.add_model(parser)
+    parser.add_argument("out", metavar="OUT", help="the .png to write: a row for each seed, psi "
+                        "from 0 to 1 along it")
+    parser.add_argument("--seeds", default="0-4", help="such as 0-4,13 (default: 0-4)")
+    parser.add_argument("--steps", type=int, default=6, help="values of psi (default: 6)")
+    shared.add_class(parser)
+
+
+def run(arguments):
+    """Draw and write the picture. Returns the exit code."""
+    out, seeds = Path(arguments.out), read_seeds(arguments.seeds)
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"OUT: expected a file that ends in .png, found {out}")
+    if not 2 <= arguments.steps <= 32:
+        raise UsageError(f"--steps: expected 2 to 32, found {arguments.steps}")
+    if len(seeds) > 64:
+        raise UsageError(f"--seeds: expected at most 64, found {len(seeds)}")
+    loaded = shared.load_generator(arguments.model, arguments.label)
+    import numpy as np
+
+    from stylegan2_tf.artifacts import save_grid
+    from stylegan2_tf.latent.sampling import latents_of, to_uint8
+
+    shared.make_folder(out.parent)
+    z = latents_of(seeds, loaded.z_dim)
+    columns = [loaded.synthesize(loaded.map(z, psi, arguments.label))
+               for psi in np.linspace(0.0, 1.0, arguments.steps).tolist()]
+    images = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
+    save_grid(to_uint8(images), out, columns=arguments.steps)
+    print(f"written {out}: psi 0 to 1 from left to right, a row for each seed")
+    return 0
