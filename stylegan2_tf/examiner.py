@@ -39,7 +39,7 @@ class Examiner:
         count = max(WATCHED, self._monitor.count if self._monitor else 0)
         self._latents = make_latents(count, config.latent, config.seed)
         self._labels = _labels(images, order(config.seed, 0, count, len(images)))
-        self._watched_sides = None
+        self._watched_sides = config.sides
         self.watchdog = Watchdog(self._sets["real"][0], config.loss)
 
     def examine(self, nimg):
