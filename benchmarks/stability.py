@@ -23,7 +23,7 @@ PIECES = {
     "style mixing 0.9": ["--style-mixing", "0.9"],
     "path length 2": ["--pl-weight", "2"],
     "no fade-in": ["--fade-in-base", "0.001"],
-    "mapping of 8 layers": ["--mapping-layers", "8"],
+    "mapping of 8 layers": ["--mapping-layers", "8"],  # the default since this table
     "one convolution": ["--convolutions", "1"],
 }
 
@@ -38,7 +38,8 @@ def make_cells():
     for seed in range(2):
         for piece, flags in PIECES.items():
             cells[f"{piece}, seed {seed}"] = (
-                "ablation", FIVE_MINUTES, [*_merged(AT_32, flags), "--seed", str(seed)])
+                "ablation", FIVE_MINUTES,
+                [*_merged([*AT_32, "--mapping-layers", "2"], flags), "--seed", str(seed)])
     cells["64 px, default"] = ("long", ("minutes", 30), AT_64)
     cells["64 px, plain"] = ("long", ("minutes", 30), [*AT_64, *PLAIN])
     for name, flags in (("augmented", []), ("not augmented", ["--augment", "none"])):

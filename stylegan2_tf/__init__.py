@@ -34,10 +34,14 @@ class _RegisterAfterKeras(importlib.abc.MetaPathFinder):
 
     `keras.saving.load_model` knows only classes that are registered already; this registers
     them after a plain `import stylegan2_tf`, without importing Keras before anyone needs it.
+    Where it is our layers that import Keras, the networks, which need them, come after both.
     """
 
+    def __init__(self):
+        self._running = set()
+
     def find_spec(self, name, path, target=None):
-        if name != "keras":
+        if name not in ("keras", f"{__name__}.layers"):
             return None
         sys.meta_path.remove(self)
         try:
@@ -49,9 +53,13 @@ class _RegisterAfterKeras(importlib.abc.MetaPathFinder):
         execute = spec.loader.exec_module
 
         def execute_and_register(module):
-            sys.meta_path.remove(self)
-            execute(module)
-            importlib.import_module(f"{__name__}.networks")
+            self._running.add(name)
+            try:
+                execute(module)
+            finally:
+                self._running.discard(name)
+            if not self._running:
+                importlib.import_module(f"{__name__}.networks")
 
         spec.loader.exec_module = execute_and_register
         return spec

@@ -2,7 +2,7 @@
 
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.fields import METRICS, SMALLEST_MEASURED
-from stylegan2_tf.options import flag
+from stylegan2_tf.options import flag, read_numbers
 from stylegan2_tf.presets import STYLES
 from stylegan2_tf.sides import as_pair, as_text, doublings, smallest_base
 
@@ -85,7 +85,7 @@ def _check_list(config, name, text):
     stages = len(config.generator_filters)
     kind, least, most = (float, 0, stages - 1) if name == "stage_kimg" else (int, 4, stages)
     try:
-        numbers = [kind(number) for number in text.split(",")]
+        numbers = read_numbers(text, kind)
     except ValueError:
         numbers = []
     if not numbers or len(numbers) > most or not all(least <= number < 1e9 and number

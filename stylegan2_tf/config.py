@@ -13,10 +13,18 @@ import math
 from stylegan2_tf.checks import check_all
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.fields import LR_SCALES, METRICS, METRICS_KIMG, SMALLEST_MEASURED, Fields
-from stylegan2_tf.options import AUTO, SIZES, Sides, check_value, may_be_auto
+from stylegan2_tf.options import (
+    AUTO,
+    SIZES,
+    Sides,
+    check_value,
+    may_be_auto,
+    read_numbers,
+)
 from stylegan2_tf.presets import preset_values
 from stylegan2_tf.sides import as_pair, doublings, shortest
 
+MAPPING_LAYERS = 8  # with 2 pictures were worse on brain slices: benchmarks/README.md
 MAPPING_LR_MULTIPLIER = 0.01  # SG1 appendix C
 MAX_ALPHA = 0.5  # fade-in ends at the residual block of StyleGAN2
 
@@ -76,8 +84,8 @@ class TrainConfig(Fields):
 
     @property
     def mapping_depth(self):
-        """Dense layers of the mapping network: SG1 has 8, ADA 2 for small data sets."""
-        return self.mapping_layers or (8 if self.arch == "stylegan" else 2)
+        """Dense layers of the mapping network (SG1 section 2; ADA takes 2 for small data sets)."""
+        return self.mapping_layers or MAPPING_LAYERS
 
     @property
     def mapping_multiplier(self):
@@ -126,8 +134,7 @@ class TrainConfig(Fields):
         """The batch of each stage; of one stage where nothing grows."""
         if not self.progressive:
             return [self.batch]
-        given = [int(batch) for batch in (self.stage_batch or str(self.batch)).split(",")]
-        return given + given[-1:] * (len(self.generator_filters) - len(given))
+        return read_numbers(self.stage_batch or str(self.batch), int, len(self.generator_filters))
 
     @property
     def d_interval(self):

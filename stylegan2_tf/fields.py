@@ -57,8 +57,7 @@ class Fields:
     w_dim: int | None = option(None, "length of w; auto: that of z", group="networks",
                                minimum=1)
     mapping_layers: int | None = option(
-        None, "dense layers from z to w; auto: 2, or 8 with stylegan; 8 for more than 30,000 "
-        "images", group="networks", minimum=1)
+        None, "dense layers from z to w; auto: 8", group="networks", minimum=1)
     max_filters: int | None = option(None, "most channels in any layer; auto: no bound",
                                      group="networks", unit="channels", minimum=1)
     convolutions: int = option(2, "at each resolution of both networks: 2 as in StyleGAN2, or "

@@ -66,3 +66,13 @@ def _shorter_side(field, value):
         return min(as_pair(value))
     except (TypeError, ValueError) as error:
         raise UsageError(f"{flag(field.name)}: {error}") from None
+
+
+def read_numbers(text, kind, count=0):
+    """The numbers of a list such as "20,20,40", the last one repeated until there are `count`.
+
+    Raises:
+        ValueError: One of them is no number of the type `kind`.
+    """
+    numbers = [kind(number) for number in text.split(",")]
+    return numbers + numbers[-1:] * (count - len(numbers))

@@ -42,7 +42,8 @@ class Randomness:
     def _mix_styles(self, ws, seed, label):
         """With some probability, from a random layer on, the w of another z (SG1 section 3.1)."""
         others = self._draw_w(ws.shape[0], seed + [0, 1], label)[:, None]
-        cut = tf.random.stateless_uniform((), seed + [0, 2], 1, ws.shape[1], tf.int32)
+        layers = max(self.generator.synthesis.active_ws, 2)
+        cut = tf.random.stateless_uniform((), seed + [0, 2], 1, layers, tf.int32)
         mixed = tf.random.stateless_uniform((), seed + [0, 3]) < self.config.style_mixing
         replaced = mixed & (tf.range(ws.shape[1]) >= cut)
         return tf.where(replaced[None, :, None], others, ws)

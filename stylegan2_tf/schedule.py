@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from stylegan2_tf.options import read_numbers
 from stylegan2_tf.sides import as_text, doubled
 
 
@@ -45,43 +46,42 @@ class Schedule:
     Args:
         config: A `TrainConfig`.
         total: Images of the whole run; decides stages whose length is left open.
-        lengths: Images of each stage but the last, of a run that is resumed.
+        lengths: Those of a run that is resumed.
+
+    Attributes:
+        stages: The `Stage`s.
+        lengths: Images of each stage. The last one has no end: its number, that of the stage
+            before, tells only how fast it fades in.
+        complete: Images after which the last resolution has faded in.
     """
 
     def __init__(self, config, total, lengths=None):
         if not config.progressive:
-            self.stages = [Stage(None, config.sides, config.batch)]
+            self.stages, self.lengths = [Stage(None, config.sides, config.batch)], []
             return
-        count = len(config.generator_filters)
-        batches = config.stage_batches
-        if lengths is None:
-            lengths = _lengths(config.stage_kimg, count, total, batches)
-        ends = [sum(lengths[:number + 1]) for number in range(count - 1)]
-        fading = [0.0, *(length / 2 for length in [*lengths[1:], lengths[-1]])]
+        self.lengths = lengths or _lengths(config, total)
+        ends = [sum(self.lengths[:number]) for number in range(1, len(self.lengths))]
         self.stages = [
-            Stage(number, doubled(config.first_sides, number), batches[number], start, end,
-                  fading[number])
+            Stage(number, doubled(config.first_sides, number), config.stage_batches[number],
+                  start, end, fading=self.lengths[number] / 2 if number else 0.0)
             for number, (start, end) in enumerate(zip([0, *ends], [*ends, None], strict=True))]
 
     @property
-    def lengths(self):
-        """Images of each stage but the last."""
-        return [stage.end - stage.start for stage in self.stages[:-1]]
+    def complete(self):
+        return self.stages[-1].start + self.stages[-1].fading
 
     def at(self, nimg):
         """The stage at `nimg` images seen."""
         return next(stage for stage in self.stages if stage.end is None or nimg < stage.end)
 
 
-def _lengths(kimg, count, total, batches):
-    if kimg is None:
-        images = [total / count] * (count - 1)
+def _lengths(config, total):
+    """Images of each stage."""
+    before_last = len(config.generator_filters) - 1
+    if config.stage_kimg is None:
+        images = [total / (before_last + 1)] * before_last
     else:
-        images = _stretched([1000 * float(number) for number in kimg.split(",")], count - 1)
-    return [math.ceil(length / batch) * batch
-            for length, batch in zip(images, batches, strict=False)]
-
-
-def _stretched(numbers, count):
-    """`numbers`, the last one repeated until there are `count`."""
-    return numbers + numbers[-1:] * (count - len(numbers))
+        images = [1000 * kimg for kimg in read_numbers(config.stage_kimg, float, before_last)]
+    lengths = [max(math.floor(length / batch), 1) * batch
+               for length, batch in zip(images, config.stage_batches, strict=False)]
+    return [*lengths, lengths[-1]]

@@ -13,6 +13,7 @@ import tensorflow as tf
 from stylegan2_tf import losses
 from stylegan2_tf.augment import Controller, augment
 from stylegan2_tf.data.stream import to_float
+from stylegan2_tf.layers import average_pixels, repeat_pixels
 from stylegan2_tf.randomness import Randomness, Stream
 from stylegan2_tf.schedule import Schedule
 from stylegan2_tf.updates import Updates
@@ -157,13 +158,11 @@ class TrainStep:
 
     def _at_stage(self, real, fade):
         """Reals at the resolution of the stage, fading in like the generator's (PG section 3)."""
-        factor = real.shape[1] // self.stage.sides[0]
-        if factor > 1:
-            real = tf.nn.avg_pool2d(real, factor, factor, "VALID")
+        while real.shape[1] > self.stage.sides[0]:
+            real = average_pixels(real)
         if not self.stage.level:
             return real
-        small = tf.nn.avg_pool2d(real, 2, 2, "VALID")
-        coarse = tf.repeat(tf.repeat(small, 2, axis=1), 2, axis=2)
+        coarse = repeat_pixels(average_pixels(real))
         return coarse + fade * (real - coarse)
 
     # -- discriminator -----------------------------------------------------------------
@@ -286,7 +285,8 @@ class TrainStep:
             pixels = images.shape[1] * images.shape[2]
             y = tf.random.stateless_normal(images.shape, seed) / math.sqrt(pixels)
             along = tf.reduce_sum(images * y)
-        return losses.path_lengths(tape.gradient(along, ws))
+        return losses.path_lengths(
+            tape.gradient(along, ws)[:, :self.generator.synthesis.active_ws])
 
     def _average(self, nimg, batch, w):
         """Move `w_avg` and the averaged generator (SG1 appendix B, ADA appendix C)."""

@@ -25,7 +25,7 @@ from stylegan2_tf.transfer import take_weights
 LOG_EVERY = 10  # steps in a row of log.csv
 ROLLBACKS_ALLOWED = 3  # by the watchdog, with half the learning rates each
 SKIPS_ALLOWED = 50  # steps in a row whose update was left out, before the weights are rolled back
-RECIPE = 3  # raise it when the same configuration would train otherwise than before
+RECIPE = 4  # raise it when the same configuration would train otherwise than before
 TERMS = ("d_loss", "g_loss", "r1", "r2", "gradient_penalty", "path_length", "pl_penalty",
          "augment_p", "augment_sign", "score_real", "score_fake", "d_grad_norm", "g_grad_norm")
 WATCHED = tuple(f"watch/{name}" for name in (

@@ -138,7 +138,7 @@ def test_simple_is_recommended_with_lighter_networks(resolution):
     simple, recommended = (make_config({**PATHS, "preset": name, "resolution": resolution})
                            for name in ("simple", "recommended"))
     lighter = dict(preset="recommended", convolutions=2, mapping_layers=None)
-    assert recommended.mapping_depth == 2
+    assert recommended.mapping_depth == 8
     assert dataclasses.replace(simple, **lighter) == recommended
 
 
@@ -212,9 +212,8 @@ def test_each_network_may_have_a_rate_of_its_own():
 
 
 def test_depth_of_the_mapping_network():
-    assert usual().mapping_depth == 2
-    assert usual(arch="stylegan").mapping_depth == 8
-    assert usual(arch="stylegan", mapping_layers=3).mapping_depth == 3
+    assert usual().mapping_depth == 8
+    assert usual(mapping_layers=3).mapping_depth == 3
 
 
 def test_penalties_of_a_stage():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from oracle import filter_each_channel, insert_zeros, relative_error
 
-from stylegan2_tf.layers import blur, downsample, upsample
+from stylegan2_tf.layers import average_pixels, blur, downsample, repeat_pixels, upsample
 from stylegan2_tf.layers.resampling import fir_kernel
 
 TAPS = (1, 3, 3, 1)
@@ -32,6 +32,16 @@ def test_downsample_is_filter_then_every_second_pixel():
     x = numbers(2, 8, 6, 3)
     expected = filter_each_channel(x, TAPS, 1, 1)[:, ::2, ::2]
     assert relative_error(downsample(x), expected) < 1e-5
+
+
+def test_pixels_are_repeated_and_averaged():
+    image = np.random.default_rng(0).standard_normal((2, 3, 5, 2)).astype(np.float32)
+    large = repeat_pixels(image)
+    np.testing.assert_array_equal(large, image.repeat(2, axis=1).repeat(2, axis=2))
+    np.testing.assert_allclose(average_pixels(large), image, rtol=1e-6)
+    other = np.random.default_rng(1).standard_normal((1, 4, 6, 1)).astype(np.float32)
+    np.testing.assert_allclose(average_pixels(other),
+                               other.reshape(1, 2, 2, 3, 2, 1).mean((2, 4)), rtol=1e-5, atol=1e-6)
 
 
 def test_constant_images_stay_constant_inside():

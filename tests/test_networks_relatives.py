@@ -16,7 +16,6 @@ from oracle import (
 )
 from small import FAMILIES, make_discriminator, make_generator, numbers, shake
 
-from stylegan2_tf.layers import downsample, upsample
 from stylegan2_tf.networks import (
     AdaINConv2D,
     DCGANSynthesis,
@@ -314,7 +313,7 @@ def test_a_resolution_fades_in(family, more):
         before, start, end = paint(level - 1, 1.0), paint(level, 0.0), paint(level, 1.0)
         assert start.shape == (2, base[0] << level, base[1] << level, 1)
         assert generator.resolution == start.shape[1:3]
-        assert relative_error(start, upsample(before.astype(np.float32))) < 1e-5
+        assert relative_error(start, before.repeat(2, axis=1).repeat(2, axis=2)) < 1e-5
         assert np.abs(end - start).max() > 1e-2
         assert relative_error(paint(level, 0.25), 0.75 * start + 0.25 * end) < 1e-4
 
@@ -370,7 +369,7 @@ def test_the_trunk_grows_like_the_generator(more):
 
     images = {3: image}
     for level in (2, 1, 0):
-        images[level] = np.asarray(downsample(images[level + 1]))
+        images[level] = images[level + 1].reshape(2, 4 << level, 2, 4 << level, 2, 1).mean((2, 4))
     for level in (1, 2, 3):
         before = features(level - 1, 1.0, images[level - 1])
         start, half, end = (features(level, fade, images[level]) for fade in (0.0, 0.5, 1.0))
@@ -383,6 +382,40 @@ def test_the_trunk_grows_like_the_generator(more):
         kernel.assign(-kernel)
         np.testing.assert_allclose(features(level, 1.0, images[level]), end, atol=1e-5)
         kernel.assign(-kernel)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_new_resolution_changes_no_score_at_first(family):
+    generator, paint = growing(family)
+    discriminator = shake(make_discriminator([6, 8], level=0))
+
+    def score(level, fade):
+        paint(level, fade)
+        discriminator.trunk.level = level
+        discriminator.trunk.fade.assign(fade)
+        return np.asarray(discriminator(generator(numbers(2, 5))))
+
+    for level in (1, 2):
+        end = score(level - 1, 1.0)
+        assert np.std(end) > 1e-3
+        np.testing.assert_allclose(score(level, 0.0), end, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("convolutions", [1, 2])
+def test_only_active_ws_reach_the_image(family, convolutions):
+    generator = shake(make_generator(family, level=0, convolutions=convolutions))
+    synthesis = generator.synthesis
+    ws = numbers(2, synthesis.num_ws, generator.mapping.w_dim)
+    for level in range(3):
+        synthesis.level = level
+        image = np.asarray(synthesis(ws))
+        for index in range(synthesis.num_ws):
+            changed = ws.copy()
+            changed[:, index] += 1
+            moved = np.abs(np.asarray(synthesis(changed)) - image).max() > 1e-6
+            assert moved == (index < synthesis.active_ws)
+    assert synthesis.active_ws == synthesis.num_ws
 
 
 @pytest.mark.parametrize("make, inputs", [

@@ -105,6 +105,15 @@ def test_importing_the_package_imports_neither_tensorflow_nor_keras():
     assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
+@pytest.mark.parametrize("first", ["stylegan2_tf.layers", "stylegan2_tf.networks",
+                                   "stylegan2_tf, keras"])
+def test_models_can_be_read_whatever_is_imported_first(first):
+    code = (f"import {first}\nimport keras\n"
+            "print(keras.saving.get_registered_object('stylegan2_tf>Generator').__name__)")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "Generator\n", result.stderr
+
+
 @pytest.mark.parametrize("name", stylegan2_tf.__all__)
 def test_every_public_name_loads(name):
     assert getattr(stylegan2_tf, name).__name__ == name

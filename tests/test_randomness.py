@@ -87,6 +87,15 @@ def test_mixing_cuts_each_batch_once_between_its_layers(make):
     assert from_rows.min() > 0  # a z of its own, not that of another row
 
 
+def test_mixing_cuts_between_the_layers_in_use(make):
+    random = make(style_mixing=1.0, progressive=True)
+    for level, expected in ((0, {1}), (1, {1, 2, 3})):  # 2 of the ws reach the image, then 4
+        random.generator.synthesis.level = level
+        ws, w = latents(random)
+        cuts = (ws == w[:, :, None]).all(axis=-1).sum(axis=-1)
+        assert set(cuts[:, 0]) == expected
+
+
 def test_mixing_happens_with_its_probability(make):
     ws, w = latents(make(style_mixing=0.5))
     mixed = (ws[:, 0, -1] != w[:, 0]).any(axis=-1)

@@ -39,20 +39,22 @@ def test_sides_of_images_that_are_not_square(growing):
     assert [stage.name for stage in schedule.stages] == ["3x4", "6x8", "12x16"]
 
 
-@pytest.mark.parametrize("total", [1, 100, 121])
+@pytest.mark.parametrize("total", [60, 100, 121])
 @pytest.mark.parametrize("batches", [None, "16,8,6", "7"])
 def test_every_stage_is_a_whole_number_of_steps(growing, total, batches):
     schedule = growing(total, stage_batch=batches)
+    assert schedule.stages[-1].start < total
     for stage in schedule.stages[:-1]:
         assert (stage.end - stage.start) % stage.batch == 0 and stage.end > stage.start
     assert [stage.start for stage in schedule.stages[1:]] == [
         stage.end for stage in schedule.stages[:-1]]
 
 
-def test_given_lengths_are_rounded_up_to_steps(growing):
-    assert starts(growing(1000, stage_kimg="0.05")) == [0, 52, 104]  # the last one is repeated
+def test_given_lengths_are_rounded_down_to_steps(growing):
+    assert starts(growing(1000, stage_kimg="0.05")) == [0, 48, 96]  # the last one is repeated
     assert starts(growing(1000, stage_kimg="0.02,0.04")) == [0, 20, 60]
-    assert starts(growing(1000, stage_kimg="0.05", stage_batch="32,5")) == [0, 64, 114]
+    assert starts(growing(1000, stage_kimg="0.05", stage_batch="32,5")) == [0, 32, 82]
+    assert starts(growing(1000, stage_kimg="0.001")) == [0, 4, 8]  # one step at least
 
 
 def test_given_batches(growing):
@@ -70,8 +72,14 @@ def test_a_resolution_fades_in_over_half_its_stage(growing):
     first, second, last = growing(1000, stage_kimg="0.08,0.04").stages
     assert [first.fade(nimg) for nimg in (0, 40, 79)] == [1.0, 1.0, 1.0]
     assert [second.fade(nimg) for nimg in (80, 85, 90, 100, 119)] == [0.0, 0.25, 0.5, 1.0, 1.0]
-    # The last one has no end: as long as the one before it.
+    # The last one has no end: it counts as long as the one before it.
     assert [last.fade(nimg) for nimg in (120, 130, 140, 10**6)] == [0.0, 0.5, 1.0, 1.0]
+
+
+def test_when_all_resolutions_are_there(tiny_config, growing):
+    assert growing(1000, stage_kimg="0.08,0.04").complete == 140
+    assert growing(120).complete == 100
+    assert Schedule(tiny_config(), 1000).complete == 0
 
 
 def test_lengths_restore_the_stages_of_another_total(growing):
@@ -79,8 +87,3 @@ def test_lengths_restore_the_stages_of_another_total(growing):
     again = growing(600, lengths=before.lengths)
     assert again.stages == before.stages
     assert growing(600).stages != before.stages
-
-
-def test_a_step_of_a_users_own_loop_is_at_full_resolution(growing):
-    last = growing(0).stages[-1]
-    assert last.sides == (16, 16) and last.fade(0) == 1.0

@@ -340,10 +340,10 @@ def test_a_longer_run_keeps_the_stages_it_began_with(tiny_config, make_trainer, 
         return make_trainer(tiny_config(**{**GROWING, "stage_kimg": None, "epochs": epochs}),
                             tmp_path, count=8)
 
-    first = trainer(1)
-    assert first.run() == 0 and first.schedule.lengths == [4, 4]
+    first = trainer(2)
+    assert first.run() == 0 and first.schedule.lengths == [4, 4, 4]
     again = trainer(9)
-    assert again.schedule.lengths == [24, 24]
+    assert again.schedule.lengths == [24, 24, 24]
     again._restore()
     assert again.schedule.stages == first.schedule.stages
     assert again.step_function.stage.level == 1  # of its last step

@@ -1,5 +1,7 @@
 """What a training takes over from a saved model."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -77,10 +79,12 @@ def test_larger_networks_take_the_lower_levels(tiny_config, save, arch):
     assert {"conv_0", "conv_up_1", "conv_2", "w_avg", "block_1", "block_2", "hidden"} <= taken
     assert not {"conv_up_3", "to_image_3", "block_3", "from_image_3"} & taken
     text = "\n".join(lines)
-    assert "  start anew: synthesis/conv_up_3/" in text
-    assert "  start anew: trunk/from_image_3/kernel" in text
-    assert "  in the model, not used: trunk/from_image_2/kernel, trunk/from_image_2/bias" in text
-    assert " more" in text  # long lists are cut
+    assert "  taken: w_avg, mapping/dense_0, mapping/dense_1, " in text
+    assert " more\n" in text  # long lists are cut
+    assert re.search("  start anew: synthesis/conv_up_3, synthesis/conv_3, synthesis/to_image_3\n",
+                     text)
+    assert "  start anew: trunk/from_image_3, trunk/block_3\n" in text
+    assert text.endswith("  in the model, not used: trunk/from_image_2")
 
 
 @pytest.mark.parametrize("arch", ["stylegan2", "stylegan", "dcgan"])
@@ -96,8 +100,7 @@ def test_at_first_every_class_is_what_the_network_without_classes_painted(
             np.testing.assert_allclose(found, expected, atol=1e-5)
     text = "\n".join(lines)
     place = "synthesis/dense/kernel" if arch == "dcgan" else "mapping/dense_0/kernel"
-    assert f"  with rows for the classes added: {place}" in text
-    assert "embed/kernel" in text
+    assert f"  fitted to the classes: {place.rpartition('/')[0]}\n" in text
     # The class can be learned: it reaches the first layer.
     network = step.generator
     first = network.synthesis.dense if arch == "dcgan" else network.mapping.dense[0]
@@ -116,6 +119,47 @@ def test_classes_that_were_learned_are_kept(tiny_config, save):
     label = np.eye(3, dtype=np.float32)[:2]
     np.testing.assert_array_equal(step.generator(latents(), label), average(latents(), label))
     assert len(lines) == 3
+
+
+def test_classes_are_taken_by_name(tiny_config, save):
+    average, discriminator = save(CLASSES, conditional=True)
+    step = make_step(tiny_config(conditional=True), ("NC", "other", "AD", "EMCI"))
+    fresh = weights(step.discriminator)["head/embed/kernel"][1]
+    text = "\n".join(take_weights(step, save.folder))
+    old, new = np.eye(3, dtype=np.float32)[[2, 0]], np.eye(4, dtype=np.float32)[[0, 2]]
+    np.testing.assert_allclose(step.generator(latents(), new), average(latents(), old), atol=1e-5)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 1)).astype(np.float32)
+    np.testing.assert_allclose(step.discriminator(images, new), discriminator(images, old),
+                               atol=1e-5)
+    assert "  fitted to the classes: mapping/latent\n" in text
+    assert "  fitted to the classes: head/embed" in text
+    np.testing.assert_array_equal(weights(step.discriminator)["head/embed/kernel"][1], fresh)
+
+
+def test_classes_in_another_order_are_taken_by_name(tiny_config, save):
+    average, _ = save(CLASSES, conditional=True, arch="dcgan")
+    step = make_step(tiny_config(conditional=True, arch="dcgan"), CLASSES[::-1])
+    take_weights(step, save.folder)
+    label = np.eye(3, dtype=np.float32)[:2]
+    np.testing.assert_allclose(step.generator(latents(), label[:, ::-1]),
+                               average(latents(), label), atol=1e-5)
+
+
+def test_unknown_classes_start_anew(tiny_config, save):
+    save(CLASSES, conditional=True)
+    step = make_step(tiny_config(conditional=True), ("young", "old", "very old"))
+    before = weights(step.generator)["mapping/latent/embed/kernel"]
+    text = "\n".join(take_weights(step, save.folder))
+    np.testing.assert_array_equal(weights(step.generator)["mapping/latent/embed/kernel"], before)
+    assert "  start anew: mapping/latent\n" in text and "fitted" not in text
+
+
+def test_spectral_normalisation_takes_the_kernels(tiny_config, save):
+    _, discriminator = save()
+    step = make_step(tiny_config(spectral_norm=True))
+    take_weights(step, save.folder)
+    np.testing.assert_array_equal(step.discriminator.head.conv.layer.kernel,
+                                  discriminator.head.conv.kernel)
 
 
 def test_growing_networks_take_what_a_grown_one_knows(tiny_config, save):
@@ -155,7 +199,7 @@ def test_the_first_layer_starts_anew_where_more_than_classes_differ(tiny_config,
     before = weights(step.generator)["mapping/dense_0/kernel"]
     text = "\n".join(take_weights(step, save.folder))
     np.testing.assert_array_equal(weights(step.generator)["mapping/dense_0/kernel"], before)
-    assert "with rows" not in text and "mapping/dense_0/kernel" in text
+    assert "fitted" not in text and "mapping/dense_0" in text
 
 
 @pytest.mark.parametrize("make, words", [

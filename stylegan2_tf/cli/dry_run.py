@@ -44,8 +44,12 @@ def report(config):
     batch = step_function.stage.batch
     print(f"time           {1000 * seconds:.0f} ms a step, {batch / seconds:.1f} images/s; "
           f"about {total / batch * seconds / 60:.0f} minutes for {total / 1000:.1f} kimg "
-          "(pictures and checkpoints not counted)")
+          f"(pictures and checkpoints not counted{_smaller_stages(config)})")
     return 0
+
+
+def _smaller_stages(config):
+    return "; timed at full size, smaller stages are faster" if config.progressive else ""
 
 
 def _estimated_memory(config, weights):

@@ -30,10 +30,11 @@ READ_BY = {("cross-entropy", "relativistic"): ("r1_gamma", "r2_gamma", "r1_inter
 def warnings(config):
     """Lines about settings that work otherwise than one may expect."""
     lines = []
-    if config.batch % GROUP_SIZE:
-        group = max(size for size in range(1, GROUP_SIZE + 1) if config.batch % size == 0)
-        lines.append(f"note: --batch {config.batch} is not a multiple of {GROUP_SIZE}: minibatch "
-                     f"stddev uses groups of {group}")
+    for batch in dict.fromkeys(config.stage_batches):
+        if batch % GROUP_SIZE:
+            group = max(size for size in range(1, GROUP_SIZE + 1) if batch % size == 0)
+            lines.append(f"note: {_batch_flag(config)} {batch} is not a multiple of {GROUP_SIZE}: "
+                         f"minibatch stddev uses groups of {group}")
     unused = [flag(name) for losses, names in READ_BY.items() for name in names
               if config.loss not in losses and getattr(config, name) != getattr(TrainConfig, name)]
     if unused and config.preset is None:
@@ -59,11 +60,17 @@ def check_apart(config):
 
 def check_count(config, count):
     """Refuse a batch that is larger than the data set. Raises `UsageError`."""
-    if config.batch > count:
-        fewer = f"--batch {count} or less, or more" if count >= GROUP_SIZE else (
+    largest, name = max(config.stage_batches), _batch_flag(config)
+    if largest > count:
+        fewer = f"{name} {count} or less, or more" if count >= GROUP_SIZE else (
             f"at least {GROUP_SIZE}")
-        raise UsageError(f"--batch: expected at most the {count} images in {config.data_dir}, "
-                         f"found {config.batch}; give {fewer} images")
+        raise UsageError(f"{name}: expected at most the {count} images in {config.data_dir}, "
+                         f"found {largest}; give {fewer} images")
+
+
+def _batch_flag(config):
+    """The flag that decides the batch."""
+    return "--stage-batch" if config.stage_batch else "--batch"
 
 
 def summary(config, count, step_function):
@@ -97,10 +104,15 @@ def _growth(config, total):
     """A line about the stages of progressive growing."""
     if not config.progressive:
         return []
-    stages = Schedule(config, total).stages
-    return ["stages         " + ", ".join(
+    schedule = Schedule(config, total)
+    lines = ["stages         " + ", ".join(
         f"{stage.name} from {stage.start / 1000:g} kimg in batches of {stage.batch}"
-        for stage in stages)]
+        for stage in schedule.stages)]
+    if schedule.complete >= total:
+        lines.append(f"warning: the run ends at {total / 1000:g} kimg, but {as_text(config.sides)} "
+                     f"has faded in only at {schedule.complete / 1000:g}: give more --epochs, or "
+                     "shorter --stage-kimg in another OUT")
+    return lines
 
 
 def _other_rates(config):

@@ -7,7 +7,13 @@ from stylegan2_tf.layers.instance import AdaptiveInstanceNormalization
 from stylegan2_tf.layers.modulated import ModulatedConv2D
 from stylegan2_tf.layers.noise import NoiseInjection
 from stylegan2_tf.layers.normalization import MinibatchStddev, PixelNormalization
-from stylegan2_tf.layers.resampling import blur, downsample, upsample
+from stylegan2_tf.layers.resampling import (
+    average_pixels,
+    blur,
+    downsample,
+    repeat_pixels,
+    upsample,
+)
 from stylegan2_tf.layers.spectral import SpectralNormalization, normalized
 
 __all__ = [
@@ -20,9 +26,11 @@ __all__ = [
     "PixelNormalization",
     "SelfAttention2D",
     "SpectralNormalization",
+    "average_pixels",
     "blur",
     "downsample",
     "normalized",
+    "repeat_pixels",
     "scaled_leaky_relu",
     "upsample",
 ]

@@ -76,6 +76,16 @@ def upsample(image, taps=BINOMIAL):
     return image[:, before:image.shape[1] - after, before:image.shape[2] - after, :]
 
 
+def repeat_pixels(image):
+    """Double the size of `[N, H, W, C]`: every pixel becomes four (PG figure 2)."""
+    return ops.repeat(ops.repeat(image, 2, axis=1), 2, axis=2)
+
+
+def average_pixels(image):
+    """Halve the size of `[N, H, W, C]`: the mean of four pixels. Undoes `repeat_pixels`."""
+    return ops.average_pool(image, 2, data_format="channels_last")
+
+
 def downsample(x, taps=BINOMIAL):
     """Halve the size of `[N, H, W, C]`, low-pass filtered."""
     extra = len(taps) - 2

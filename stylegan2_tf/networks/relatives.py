@@ -149,13 +149,8 @@ class StyleGANSynthesis(SynthesisNetwork):
     (2, 8, 8, 1)
     """
 
+    conv_class, to_image_class = AdaINConv2D, UnstyledToImage
     skips = False
-
-    def _make_conv(self, filters, upsample, name):
-        return AdaINConv2D(filters, upsample, name=name, dtype=self.dtype_policy)
-
-    def _make_to_image(self, name):
-        return UnstyledToImage(self.channels, name=name, dtype=self.dtype_policy)
 
     @property
     def num_ws(self):
@@ -186,17 +181,12 @@ class DCGANSynthesis(SynthesisNetwork):
         Adversarial Networks, arXiv:1511.06434.
     """
 
+    conv_class, to_image_class = UnstyledConv2D, UnstyledToImage
     num_ws = 1
 
     @property
     def affines(self):
         return [self.dense]
-
-    def _make_conv(self, filters, upsample, name):
-        return UnstyledConv2D(filters, upsample, name=name, dtype=self.dtype_policy)
-
-    def _make_to_image(self, name):
-        return UnstyledToImage(self.channels, name=name, dtype=self.dtype_policy)
 
     def _build_start(self, shape, w_shape):
         self.dense = EqualizedDense(math.prod(shape[1:]), "leaky_relu", name="dense",

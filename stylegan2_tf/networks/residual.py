@@ -6,7 +6,7 @@ Shapes: `N` batch, `H W` space, `C` channels.
 import keras
 from keras import ops
 
-from stylegan2_tf.layers import EqualizedConv2D, downsample, normalized
+from stylegan2_tf.layers import EqualizedConv2D, average_pixels, normalized
 from stylegan2_tf.networks.parts import make_attention
 from stylegan2_tf.sides import doubled
 
@@ -89,7 +89,8 @@ class ResidualTrunk(keras.layers.Layer):
     """From an image to small feature maps: from-RGB, then one residual block per halving.
 
     Grown progressively, the trunk begins at resolution number `level`, counted from the
-    final one; the image at half the size fades out beside it (PG section 3).
+    final one; the image at half the size enters beside it, alone with `fade` 0 and not at all
+    with 1 (PG section 3).
 
     Args:
         filters: Channels of each block's input, full resolution first; their number decides
@@ -187,14 +188,13 @@ class ResidualTrunk(keras.layers.Layer):
         return self.entries[self._entered.index(number)]
 
     def call(self, image, drop=None):
-        masks = drop or [1.0] * self._top
         x = self._attended(self._entry(self._top)(image), self._top)
-        for number, mask in zip(range(self._top, 0, -1), masks, strict=True):
+        for number in range(self._top, 0, -1):
             x = self.blocks[number - 1](x, alpha=self.alpha)
             if drop:
-                x = x * ops.cast(mask, x.dtype)
+                x = x * ops.cast(drop[self._top - number], x.dtype)
             if self.level is not None and number == self._top:
-                before = self._entry(number - 1)(downsample(image))
+                before = self._entry(number - 1)(average_pixels(image))
                 x = before + ops.cast(self.fade, x.dtype) * (x - before)
             x = self._attended(x, number - 1)
         return x

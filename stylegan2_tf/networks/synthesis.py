@@ -6,7 +6,7 @@ Shapes: `N` batch, `H W` space, `C` channels, `D` latent.
 import keras
 from keras import ops
 
-from stylegan2_tf.layers import upsample
+from stylegan2_tf.layers import repeat_pixels, upsample
 from stylegan2_tf.networks.parts import make_attention
 from stylegan2_tf.networks.styled import StyledConv2D, ToImage
 from stylegan2_tf.sides import doubled
@@ -21,8 +21,8 @@ class SynthesisNetwork(keras.layers.Layer):
     added to the upsampled image so far. Layer k takes `ws[:, k]`; a `ToImage` takes the w of
     the convolution that follows it, so `num_ws = 2 + convolutions · (len(filters) - 1)`.
 
-    Grown progressively, the network ends at resolution number `level`, whose contribution
-    is weighted by `fade`, from 0 to 1 (PG section 3).
+    Grown progressively, the network ends at resolution number `level`: with `fade` 0 the image
+    is that of the level before with repeated pixels, with 1 that of this level (PG section 3).
 
     Args:
         filters: Channels at each resolution, the lowest first.
@@ -56,6 +56,7 @@ class SynthesisNetwork(keras.layers.Layer):
     (2, 8, 8, 1)
     """
 
+    conv_class, to_image_class = StyledConv2D, ToImage
     skips = True  # every resolution adds to the image; otherwise the last one makes it
 
     def __init__(self, filters, base_resolution=4, channels=1, convolutions=2, attention=None,
@@ -73,24 +74,20 @@ class SynthesisNetwork(keras.layers.Layer):
         self.convolutions = convolutions
         self.attention = attention
         self.level = level
-        self.convs = [self._make_conv(self.filters[0], False, "conv_0")]
+        options = dict(dtype=self.dtype_policy)
+        self.convs = [self.conv_class(self.filters[0], False, name="conv_0", **options)]
         for number, width in enumerate(self.filters[1:], start=1):
-            self.convs.append(self._make_conv(width, True, f"conv_up_{number}"))
+            self.convs.append(self.conv_class(width, True, name=f"conv_up_{number}", **options))
             if convolutions == 2:
-                self.convs.append(self._make_conv(width, False, f"conv_{number}"))
+                self.convs.append(self.conv_class(width, False, name=f"conv_{number}", **options))
         last = len(self.filters) - 1
         self._painted = range(last + 1) if self.skips or level is not None else [last]
-        self.to_images = [self._make_to_image(f"to_image_{number}") for number in self._painted]
+        self.to_images = [self.to_image_class(self.channels, name=f"to_image_{number}", **options)
+                          for number in self._painted]
         sides = [max(self._sides(number)) for number in range(last + 1)]
         self.attend = make_attention(attention, sides, self.dtype_policy)
 
     # -- what a family of networks may define otherwise -------------------------------------
-
-    def _make_conv(self, filters, upsample, name):
-        return StyledConv2D(filters, upsample, name=name, dtype=self.dtype_policy)
-
-    def _make_to_image(self, name):
-        return ToImage(self.channels, name=name, dtype=self.dtype_policy)
 
     @property
     def num_ws(self):
@@ -127,6 +124,11 @@ class SynthesisNetwork(keras.layers.Layer):
     @property
     def _active(self):
         return self.convs[:1 + self._top * self.convolutions]
+
+    @property
+    def active_ws(self):
+        """How many of the ws reach the image: all of them where nothing grows."""
+        return max(self.num_ws - len(self.convs) + len(self._active), 1)
 
     def _number(self, index):
         """Number of the resolution that convolution `index` ends at."""
@@ -187,16 +189,16 @@ class SynthesisNetwork(keras.layers.Layer):
 
     def _paint(self, image, number, x, w):
         """The image so far with what the maps `x` of resolution `number` add to it."""
-        fading = self.level is not None and 0 < number == self._top
         if not self.skips and number < self._top - (self.level is not None):
             return None
         new = self._to_image(number)(x, w)
         if image is None:
             return new
-        image = upsample(image)
-        if not self.skips:
-            return image + self.fade * (new - image)
-        return image + (self.fade * new if fading else new)
+        grown = upsample(image) + new if self.skips else new
+        if self.level is None or number < self._top:
+            return grown
+        before = repeat_pixels(image)  # what the stage before painted, pixel for pixel
+        return before + self.fade * (grown - before)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.resolution, self.channels)
