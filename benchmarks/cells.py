@@ -21,25 +21,27 @@ ROOT = Path(__file__).parents[1]
 AT_32 = ["4", "64", "4", "16", "80", "--resolution", "32", "--batch", "32"]
 AT_64 = ["4", "128", "4", "16", "80", "--resolution", "64", "--batch", "32"]
 COMMON = ["--epochs", "100000", "--holdout", "0.1", "--val", "64"]
-# What the default sees at 32 pixels in so many minutes of two idle cores (281 images/s).
-FIVE_MINUTES, EIGHT_MINUTES, TEN_MINUTES = ("kimg", 84), ("kimg", 135), ("kimg", 168)
+# What a training sees in a second of one core of this project's machine. Cells are as long as so
+# many minutes of a core of their own, counted in images: other work on the machine changes nothing.
+AT_32_PER_SECOND = {"cross-entropy": 200, "relativistic": 176, "wgan-gp": 144}
+AT_64_PER_SECOND = 48
 LAST = 3  # measurements during training whose median is the end of it
 
 
-def train(data, folder, unit, length, arguments):
-    """Train until the run has `length` kimg, or minutes of its own. Returns if it got there."""
+def train(data, folder, kimg, arguments):
+    """Train until the run has seen so many images. Returns if it got there."""
     command = [sys.executable, str(ROOT / "run.py"), data, str(folder), *COMMON, *arguments]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(printed_by(folder), "a") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=ROOT)
     try:
-        while process.poll() is None and done(folder, unit) < length:
+        while process.poll() is None and done(folder) < kimg:
             time.sleep(2)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait()
-    return done(folder, unit) >= length
+    return done(folder) >= kimg
 
 
 def printed_by(folder):
@@ -47,13 +49,10 @@ def printed_by(folder):
     return folder.with_name(f"{folder.name}.txt")
 
 
-def done(folder, unit):
-    """Length of the run so far in `unit`, from the last row of its log."""
+def done(folder):
+    """Thousands of images that the run has seen, from the last row of its log."""
     rows = read_log(folder)
-    if not rows:
-        return 0.0
-    return {"kimg": float(rows[-1]["nimg"]) / 1000,
-            "minutes": float(rows[-1]["seconds"]) / 60}[unit]
+    return float(rows[-1]["nimg"]) / 1000 if rows else 0.0
 
 
 def read_log(folder):
@@ -122,7 +121,7 @@ def run(description, cells, default_out):
 
     Args:
         description: What it is.
-        cells: name -> (group, (unit, length), arguments after DATA_DIR OUT).
+        cells: name -> (group, kimg, arguments after DATA_DIR OUT).
         default_out: Folder of the runs and results, where none is given.
     """
     groups = sorted({group for group, *_ in cells.values()})
@@ -138,11 +137,11 @@ def run(description, cells, default_out):
     from stylegan2_tf import files
 
     data = f"{source}/brain_slices"
-    for name, (group, (unit, length), flags) in cells.items():
+    for name, (group, kimg, flags) in cells.items():
         folder = folder_of(out, group, name)
         if result_of(folder).exists() or arguments.group not in (None, group):
             continue
-        if not train(data, folder, unit, length, flags):
+        if not train(data, folder, kimg, flags):
             print(f"{name}: stopped early, see {printed_by(folder)}", flush=True)
             continue
         result = {"cell": name, "group": group, **judge(data, folder, out / "cache")}

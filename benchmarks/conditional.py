@@ -1,6 +1,6 @@
 """Does a conditional model paint what it was told? README's figures on young and old brains.
 
-    STYLEGAN2_TF_DATA=... python -m benchmarks.conditional [--out DIR] [--kimg 168]
+    STYLEGAN2_TF_DATA=... python -m benchmarks.conditional [--out DIR] [--kimg 120]
 
 A generator is told "young" or "old" for some people. A linear classifier learns the same from
 other people, and is then asked about real images of the generator's people and about generated
@@ -41,7 +41,7 @@ def area_under_curve(scores, labels):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="conditional", help="folder of the run and the picture")
-    parser.add_argument("--kimg", type=float, default=168, help="length of the training")
+    parser.add_argument("--kimg", type=float, default=120, help="length of the training")
     arguments = parser.parse_args()
     data = f"{prepare()}/brain_by_age"
     from stylegan2_tf.artifacts import save_grid
@@ -49,7 +49,7 @@ def main():
     from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
 
     folder = Path(arguments.out) / "run"
-    if not train(data, folder, "kimg", arguments.kimg, [*AT_32, *FLAGS]):
+    if not train(data, folder, arguments.kimg, [*AT_32, *FLAGS]):
         return print("the training stopped early; the same command goes on")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     packed = pack(data, Path(arguments.out) / "cache", resolution=32, channels=1)

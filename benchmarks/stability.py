@@ -3,13 +3,12 @@
     STYLEGAN2_TF_DATA=... python -m benchmarks.stability [--group losses] [--out DIR]
 
 Finished cells are skipped, and an interrupted cell goes on from its checkpoint: leave it in the
-background over several sittings. At 32 pixels a cell has as many images as the default sees in
-5 or 8 minutes of two idle cores (281 images/s), so that other work on the machine does not
-matter; at 64 pixels it has 30 minutes, alone. `--tables` prints the tables of
+background over several sittings. A cell is as long as 5, 8 or 30 minutes of a core of its own;
+the ablation, made first, as 5 minutes of both (84 kimg). `--tables` prints the tables of
 benchmarks/README.md from what is finished.
 """
 
-from benchmarks.cells import AT_32, AT_64, EIGHT_MINUTES, FIVE_MINUTES, run
+from benchmarks.cells import AT_32, AT_32_PER_SECOND, AT_64, AT_64_PER_SECOND, run
 
 PLAIN = ["--ema-kimg", "0", "--r1-gamma", "0", "--augment", "none"]
 
@@ -29,22 +28,23 @@ PIECES = {
 
 
 def make_cells():
-    """Every cell: name -> (group, (unit, length), arguments after DATA_DIR OUT)."""
+    """Every cell: name -> (group, kimg, arguments after DATA_DIR OUT)."""
     cells = {}
     for seed in range(3):
-        for loss in ("cross-entropy", "wgan-gp", "relativistic"):
+        for loss, rate in AT_32_PER_SECOND.items():
             cells[f"{loss}, seed {seed}"] = (
-                "losses", EIGHT_MINUTES, [*AT_32, "--loss", loss, "--seed", str(seed)])
+                "losses", 8 * 0.06 * rate, [*AT_32, "--loss", loss, "--seed", str(seed)])
     for seed in range(2):
         for piece, flags in PIECES.items():
             cells[f"{piece}, seed {seed}"] = (
-                "ablation", FIVE_MINUTES,
+                "ablation", 84,
                 [*_merged([*AT_32, "--mapping-layers", "2"], flags), "--seed", str(seed)])
-    cells["64 px, default"] = ("long", ("minutes", 30), AT_64)
-    cells["64 px, plain"] = ("long", ("minutes", 30), [*AT_64, *PLAIN])
+    half_an_hour = 30 * 0.06 * AT_64_PER_SECOND  # both make as many images in a second
+    cells["64 px, default"] = ("long", half_an_hour, AT_64)
+    cells["64 px, plain"] = ("long", half_an_hour, [*AT_64, *PLAIN])
     for name, flags in (("augmented", []), ("not augmented", ["--augment", "none"])):
         cells[f"300 images, {name}"] = (
-            "few-images", EIGHT_MINUTES, [*AT_32, "--max-images", "300", *flags])
+            "few-images", 96, [*AT_32, "--max-images", "300", *flags])
     return cells
 
 

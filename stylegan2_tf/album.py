@@ -25,9 +25,8 @@ class Album:
     def __init__(self, config, images, run, step_function):
         self.config, self.run, self._step = config, run, step_function
         self._latents = make_latents(config.val, config.latent, config.seed)
-        chosen = order(config.seed, 0, min(config.val, len(images)), len(images))
         self._plotted = -PLOT_SECONDS
-        self._reals = images.array[np.sort(chosen)]
+        self._reals = images.array[_shown(config, images)]
         if self._reals.dtype == np.uint16:
             self._reals = (self._reals / 257.0).round().astype(np.uint8)
 
@@ -38,7 +37,8 @@ class Album:
     def end_epoch(self, epoch, nimg):
         """Samples, also beside reals, GIF, and real images as the discriminator sees them.
 
-        With classes the samples are of every class in turn. Now and then also the loss plot.
+        With classes samples and reals are of every class in turn. Now and then also the loss
+        plot.
 
         Returns:
             Path of the sample grid.
@@ -69,3 +69,15 @@ class Album:
         fade = stage.fade(nimg)
         fading = "" if fade == 1.0 else f", fading in {fade:.0%}"
         return f"epoch {epoch}: {stage.name}{fading}"
+
+
+def _shown(config, images):
+    """Indices of the real images in the pictures: with classes of every class in turn."""
+    count = min(config.val, len(images))
+    shuffled = order(config.seed, 0, len(images), len(images))
+    if not config.conditional:
+        return np.sort(shuffled[:count])
+    of_class = [shuffled[images.labels[shuffled] == label]
+                for label in range(len(images.classes))]
+    rounds = [(place // len(of_class), of_class[place % len(of_class)]) for place in range(count)]
+    return np.array([members[number % len(members)] for number, members in rounds])

@@ -20,19 +20,13 @@ from stylegan2_tf.fields import METRICS
 from stylegan2_tf.schedule import Schedule
 from stylegan2_tf.step import TrainStep
 from stylegan2_tf.tracking import make_trackers
+from stylegan2_tf.tracking.columns import COLUMNS, TERMS
 from stylegan2_tf.transfer import take_weights
 
 LOG_EVERY = 10  # steps in a row of log.csv
 ROLLBACKS_ALLOWED = 3  # by the watchdog, with half the learning rates each
 SKIPS_ALLOWED = 50  # steps in a row whose update was left out, before the weights are rolled back
 RECIPE = 4  # raise it when the same configuration would train otherwise than before
-TERMS = ("d_loss", "g_loss", "r1", "r2", "gradient_penalty", "path_length", "pl_penalty",
-         "augment_p", "augment_sign", "score_real", "score_fake", "d_grad_norm", "g_grad_norm")
-WATCHED = tuple(f"watch/{name}" for name in (
-    "diversity", "sign_real", "sign_holdout", "sign_fake", "score_gap"))
-FIELDS = ("step", "nimg", "epoch", "seconds", "images_per_second", "alpha", "stage", "fade",
-          *TERMS, "skipped",
-          *(f"eval/{name}" for name in METRICS), "eval/seconds", *WATCHED)
 
 
 class Trainer:
@@ -88,7 +82,7 @@ class Trainer:
             print(f"complete: {self.config.epochs} epochs; a larger --epochs goes on")
             return self._verdict()
         self.trackers = make_trackers(
-            self.run_folder.path, fields=FIELDS, neptune=self.config.neptune,
+            self.run_folder.path, fields=COLUMNS, neptune=self.config.neptune,
             resume_step=self.step, name=self.run_folder.path.name)
         self.trackers.start(self.config.to_json())
         status = "failed"
@@ -134,20 +128,23 @@ class Trainer:
             self._save_models(self.run_folder.models)  # a kill may have come after the checkpoint
 
     def _enter_stage(self):
-        """Train as the schedule says for now. Returns the batches to train on."""
+        """Train as the schedule says for now."""
         stage = self.schedule.at(self.nimg)
         self.step_function.enter(stage, anew=self.nimg == stage.start)
-        return iter(batches(self.images, batch=stage.batch, seed=self.config.seed,
-                            start=self.nimg))
 
     def _loop(self, progress):
-        stream = self._enter_stage()
+        stream = None
         started = time.perf_counter() - self.seconds
         while self.nimg < self.total and not self.signal:
             epoch_before = math.floor(self.epoch)
-            if self.nimg == self.step_function.stage.end:
-                stream = self._enter_stage()
-            alpha, batch = self.config.alpha(self.epoch), self.step_function.stage.batch
+            if stream is None or self.nimg == self.step_function.stage.end:
+                if self._pending:  # a row is of one stage
+                    self._log(progress, alpha, {})
+                self._enter_stage()
+                batch = self.step_function.stage.batch
+                stream = iter(batches(self.images, batch=batch, seed=self.config.seed,
+                                      start=self.nimg))
+            alpha = self.config.alpha(self.epoch)
             images, labels = next(stream)
             self._pending.append(self.step_function(images, self.nimg, alpha, labels))
             self.step += 1
@@ -203,9 +200,11 @@ class Trainer:
             line: What happened.
         """
         meta = self.checkpoints.restore() if self.rollbacks[kind] < allowed else None
-        # Weights of an earlier stage know nothing of the layers that have been added since.
-        if meta is None or self.schedule.at(meta["nimg"] - 1) != self.step_function.stage:
+        if meta is None:
             raise NumericalError(line)
+        if self.schedule.at(meta["nimg"] - 1) != self.step_function.stage:
+            raise NumericalError(f"{line}; the last checkpoint is of an earlier stage, whose "
+                                 "weights know nothing of the layers added since")
         self.rollbacks[kind] += 1
         print(f"warning: {line}; the weights were rolled back to the last checkpoint, the "
               "counters go on", file=sys.stderr)
@@ -274,7 +273,7 @@ class Trainer:
             save_models(
                 folder, self.step_function.generator_ema, self.step_function.discriminator,
                 step=self.step, nimg=self.nimg, images=self.images.fingerprint,
-                classes=list(self.classes),
+                classes=list(self.classes), class_counts=self.images.class_counts,
                 config=self.config.to_json(), **measured)
 
     def _progress(self):

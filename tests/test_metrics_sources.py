@@ -85,6 +85,21 @@ def test_drawing_is_decided_by_the_seed_and_takes_the_form_of_the_training(run):
     assert first.about["sha256"] and first.about["images"] == 5
 
 
+@pytest.mark.parametrize("known, expected", [
+    (dict(class_counts=[70, 20, 10]), {"AD": 7, "MCI": 2, "NC": 1}),
+    ({}, {"AD": 4, "MCI": 3, "NC": 3})])
+def test_classes_are_drawn_as_they_were_trained_on(tmp_path, tiny_config, known, expected):
+    from stylegan2_tf.building import make_networks
+
+    _, average, discriminator = make_networks(tiny_config(conditional=True), tuple(expected))
+    artifacts.save_models(tmp_path / "Model", average, discriminator, **known)
+    source, _ = sources.draw_images(tmp_path, 10)
+    counts = source.about["classes"]
+    assert sum(counts.values()) == 10
+    assert all(abs(counts[name] - number) <= 1 for name, number in expected.items())
+    assert not known or counts == expected
+
+
 def test_a_missing_generator_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="nothing there"):
         sources.draw_images(tmp_path / "absent.keras", 2)

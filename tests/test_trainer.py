@@ -24,7 +24,8 @@ from stylegan2_tf.errors import DataError, NumericalError, OutputError
 from stylegan2_tf.fields import LR_SCALES
 from stylegan2_tf.run_folder import RunFolder
 from stylegan2_tf.tracking import read_offline
-from stylegan2_tf.trainer import FIELDS, Trainer
+from stylegan2_tf.tracking.columns import COLUMNS
+from stylegan2_tf.trainer import Trainer
 from stylegan2_tf.watchdog import Alarm
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +118,7 @@ def test_a_run_leaves_everything_in_its_folder(tiny_config, make_trainer, tmp_pa
     assert not list(tmp_path.rglob(".tmp*"))
     log = rows(tmp_path)
     assert [int(row["step"]) for row in log] == [5, 10, 15]  # every 10 steps and at epoch ends
-    assert list(log[0]) == list(FIELDS)
+    assert list(log[0]) == list(COLUMNS)
     assert [float(row["alpha"]) for row in log] == [0.0, 0.25, 0.5]
     assert not any(row["stage"] or row["fade"] for row in log)
     with Image.open(tmp_path / "training.gif") as gif:
@@ -340,13 +341,20 @@ def test_a_longer_run_keeps_the_stages_it_began_with(tiny_config, make_trainer, 
         return make_trainer(tiny_config(**{**GROWING, "stage_kimg": None, "epochs": epochs}),
                             tmp_path, count=8)
 
-    first = trainer(2)
+    first = trainer(1)
     assert first.run() == 0 and first.schedule.lengths == [4, 4, 4]
     again = trainer(9)
     assert again.schedule.lengths == [24, 24, 24]
     again._restore()
     assert again.schedule.stages == first.schedule.stages
     assert again.step_function.stage.level == 1  # of its last step
+
+
+def test_a_row_of_the_log_is_of_one_stage(tiny_config, make_trainer, tmp_path):
+    config = tiny_config(epochs=3, **{**GROWING, "stage_batch": "4,8", "stage_kimg": "0.012"})
+    assert make_trainer(config, tmp_path, count=8).run() == 0
+    found = [(int(row["step"]), int(row["nimg"]), float(row["stage"])) for row in rows(tmp_path)]
+    assert found == [(2, 8, 4), (3, 12, 4), (4, 20, 8), (5, 28, 16)]
 
 
 def test_a_small_stage_is_measured_at_full_size(tiny_config, make_trainer, tmp_path):
@@ -368,6 +376,11 @@ def test_a_conditional_run_names_its_classes(tiny_config, make_trainer, tmp_path
     assert trainer.run() == 0
     manifest = json.loads((tmp_path / "Model/manifest.json").read_text())
     assert manifest["classes"] == ["AD", "NC"]
+    assert manifest["class_counts"] == [10, 10]
+    array = trainer.images.array[:]
+    shown = [np.flatnonzero((array == real).all((1, 2, 3))).item() % 2
+             for real in trainer.album._reals]
+    assert shown == [0, 1, 0, 1]  # beside fakes of their class
     loaded = stylegan2_tf.load(tmp_path)
     assert loaded.classes == ["AD", "NC"]
     first, second = (loaded.sample(2, label=name) for name in loaded.classes)

@@ -52,6 +52,12 @@ class PackedImages:
     def __len__(self):
         return len(self.array)
 
+    @property
+    def class_counts(self):
+        """Images of each class; [] where they carry no labels."""
+        return [] if self.labels is None else np.bincount(
+            self.labels, minlength=len(self.classes)).tolist()
+
     def part(self, chosen):
         """The images at `chosen` (ascending indices) as `PackedImages`, without copying them."""
         chosen = np.asarray(chosen, np.int64)

@@ -65,6 +65,8 @@ def find_generator(path):
 def draw_images(path, n, seed=0, truncation_psi=1.0):
     """Draw `n` images from the generator at `path`, as whole grey values like real ones.
 
+    Classes are drawn in the proportions that it was trained on, where its manifest tells them.
+
     Returns:
         A `Source`, and the `Form` that its training gave to the real images.
 
@@ -73,17 +75,28 @@ def draw_images(path, n, seed=0, truncation_psi=1.0):
     """
     from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
 
-    loaded = load(path)
-    latents, every = make_latents(n, loaded.z_dim, seed), np.arange(n)  # each class in turn
+    loaded, model_file = load(path), find_generator(path)
+    manifest = read_manifest(model_file)
+    labels = _labels(n, manifest.get("class_counts") or [1] * len(loaded.classes))
+    latents = make_latents(n, loaded.z_dim, seed)
     images = np.concatenate([
-        to_uint8(draw(loaded.generator, latents[chosen], every[chosen], truncation_psi))
+        to_uint8(draw(loaded.generator, latents[chosen], labels[chosen], truncation_psi))
         for chosen in (slice(start, start + DRAWN_AT_ONCE)
                        for start in range(0, n, DRAWN_AT_ONCE))])
-    model_file = find_generator(path)
-    fit = read_manifest(model_file).get("config", {}).get("fit", "pad")
+    fit = manifest.get("config", {}).get("fit", "pad")
     about = {"generator": str(model_file), "sha256": sha256(model_file), "seed": seed,
              "truncation_psi": truncation_psi, "images": n}
+    if loaded.classes:
+        about["classes"] = {name: int((labels == label).sum())
+                            for label, name in enumerate(loaded.classes)}
     return Source(images, (), about), Form(images.shape[1:3], loaded.channels, fit)
+
+
+def _labels(n, counts):
+    """Classes `[n]` in the proportions of `counts`; zeros where there are none."""
+    shares = np.cumsum(counts or [1]) / np.sum(counts or [1])
+    labels = np.searchsorted(shares, (np.arange(n) + 0.5) / n)
+    return np.random.default_rng(0).permutation(labels)
 
 
 def read_images(folder, cache, form):
