@@ -144,8 +144,8 @@ class Fields:
     mirror: bool = option(False, "exchange left and right, too: generated brains lose their sides",
                           group="augmentation")
 
-    fit: str = option("pad", "make images square by padding with their background, cropping "
-                      "the centre, or stretching", group="data",
+    fit: str = option("pad", "bring images to the shape of --resolution by padding with their "
+                      "background, cropping the centre, or stretching", group="data",
                       choices=("pad", "crop", "stretch"))
     cache: str | None = option(None, "folder of the decoded images; not given: OUT/cache",
                                group="data")

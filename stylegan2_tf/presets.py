@@ -36,7 +36,7 @@ def _values(preset, resolution):
         narrow = max(1024 // longer, 16)
         return dict(start, g_init_filters=narrow << times,
                     max_filters=128 if longer <= 64 else 256, d_input_filters=narrow,
-                    fade_in_base=1e-6, fade_per="step", latent=128, mapping_layers=2, batch=32,
+                    fade_in_base=1e-6, fade_per="step", latent=128, batch=32,
                     epochs=100, lr=0.0025, lr_scale=1.0, beta=0.0)
     if preset == "stylegan2":
         height, width = as_pair(resolution)

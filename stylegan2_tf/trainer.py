@@ -133,7 +133,7 @@ class Trainer:
         self.step_function.enter(stage, anew=self.nimg == stage.start)
 
     def _loop(self, progress):
-        stream = None
+        stream, alpha = None, 0.0
         started = time.perf_counter() - self.seconds
         while self.nimg < self.total and not self.signal:
             epoch_before = math.floor(self.epoch)

@@ -157,7 +157,7 @@ def test_small_data_sizes(resolution, generator):
     assert config.generator_filters == generator
     assert config.discriminator_filters == generator[:0:-1]
     assert (config.adam_rate, config.beta, config.beta2) == (0.0025, 0.0, 0.99)
-    assert (config.latent, config.w_units, config.mapping_layers) == (128, 128, 2)
+    assert (config.latent, config.w_units, config.mapping_depth) == (128, 128, 8)
     assert (config.batch, config.convolutions) == (32, 2)
     assert config.r1_weight == min(0.01 * resolution**2 / 32, 10)
     assert config.alpha(0.01) == config.alpha(40) == 0.5

@@ -134,6 +134,25 @@ def test_conditional_needs_two_classes(adni):
     assert len(divide(adni, classes="AD")[0]) == 16
 
 
+def test_conditional_needs_several_people_in_each_class():
+    """Otherwise a class is a person, and the generator would paint that person when told it."""
+    def names(people):
+        return [f"{folder}/sub-{person}_slice{number}.png" for folder, persons in people.items()
+                for person in persons for number in range(3)]
+
+    choose(names({"AD": ["01", "02"], "NC": ["03", "04"]}), conditional=True)
+    with pytest.raises(UsageError, match="several people in each class to train on, found one in "
+                                         "NC; the generator would paint"):
+        choose(names({"AD": ["01", "02"], "NC": ["03"]}), conditional=True)
+    choose(names({"AD": ["01", "02"], "NC": ["03"]}), classes="AD,NC")  # nobody is told
+    choose(["AD/1.png", "AD/2.png", "NC/1.png", "NC/2.png"], conditional=True)  # unknown
+
+
+def test_all_classes_need_no_folders():
+    kept, held, lines = choose(["a.png", "b.png"], classes="all")
+    assert (kept.tolist(), held, lines) == ([0, 1], None, [])
+
+
 def test_conditional_needs_images_of_each_class(adni):
     names = ["AD/1000_1.png", "AD/1000_2.png", *(f"NC/{1001 + index // 2}_{index % 2}.png"
                                                  for index in range(20))]

@@ -100,6 +100,20 @@ def test_classes_are_drawn_as_they_were_trained_on(tmp_path, tiny_config, known,
     assert not known or counts == expected
 
 
+def test_a_network_that_still_grows_says_so(tmp_path, tiny_config):
+    from stylegan2_tf.building import make_networks
+
+    config = tiny_config(progressive=True)
+    _, average, discriminator = make_networks(config)
+    for level, expected in ((1, ["the training has grown to 8x8 of 16x16 so far, and is measured "
+                                 "there"]), (2, None)):
+        average.synthesis.level = level
+        artifacts.save_models(tmp_path / "Model", average, discriminator, config=config.to_json())
+        source, form = sources.draw_images(tmp_path, 2)
+        assert form.resolution == (4 << level, 4 << level)
+        assert source.about.get("notices") == expected
+
+
 def test_a_missing_generator_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="nothing there"):
         sources.draw_images(tmp_path / "absent.keras", 2)

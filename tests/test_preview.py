@@ -118,7 +118,7 @@ def test_unreadable_files_are_listed_and_bounded(folder):
 
 def test_folders_and_subjects(folder):
     said = facts(look(folder))
-    assert said["folders"] == "AD 6, NC 6 images"
+    assert said["folders"] == "AD 6, NC 6 images; as classes with --conditional"
     assert said["subjects"] == "4 with 3 images each; by OASIS, like case_049_slice_7"
     save(folder / "train" / "MCI" / "case_009_slice_1.png", noise(99))
     save(folder / "case_009_slice_2.png", noise(98))
@@ -183,8 +183,8 @@ def test_refusals(folder, tmp_path):
 
 
 @pytest.mark.parametrize("side, resolution", [
-    ((3, 4), 16), ((32, 32), 32), ((240, 256), 256), ((181, 217), 128), ((64, 228), 256),
-    ((5000, 10), 1024)])
+    ((3, 4), 16), ((32, 32), 32), ((28, 28), 28), ((240, 256), "240x256"), ((181, 217), 128),
+    ((64, 228), 256), ((5000, 10), 1024)])
 def test_the_resolution_proposed(tmp_path, side, resolution):
     for index in range(4):
         save(tmp_path / f"{index}.png", noise(index, *side))
@@ -201,7 +201,7 @@ def test_the_line_proposed_is_one_that_trains(folder, tmp_path):
     given = dict(zip([word.removeprefix("--") for word in words[4::2]], words[5::2], strict=True))
     config = make_config({name: value if name == "preset" else int(value)
                           for name, value in given.items()} | {"data_dir": "a", "output_dir": "b"})
-    assert (config.resolution, config.channels, config.batch) == (16, 3, 4)
+    assert (config.resolution, config.channels, config.batch) == (20, 3, 4)
     found.names = tuple(map(str, range(9664)))
     found.sides = [256]
     assert "--preset recommended --resolution 256" in suggestion(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stylegan2_tf import files
-from stylegan2_tf.cli.shared import make_folder
+from stylegan2_tf.cli.shared import add_subject_pattern, make_folder
 from stylegan2_tf.errors import OutputError, UsageError
 
 
@@ -20,8 +20,7 @@ def add_arguments(parser):
                         "beside the generated ones; not given: generated ones only")
     parser.add_argument("--labels", metavar="FILE", help="CSV file with columns file,label of "
                         "the real images; not given: their folders")
-    parser.add_argument("--subject-pattern", metavar="REGEX", help="regular expression whose "
-                        "group is the subject in a file name; not given: OASIS, ADNI, BIDS, IXI")
+    add_subject_pattern(parser)
     parser.add_argument("--out", metavar="PNG", default="embedding.png",
                         help="the picture; its numbers lie beside it as .json (default: "
                         "embedding.png)")
@@ -78,6 +77,7 @@ def _read_real(arguments, generator, model_file):
     """(Images in the form that the model was trained on, class of each, subjects or None)."""
     from stylegan2_tf.data import find_subjects, pack
     from stylegan2_tf.latent.embedding import check_measurable, chosen_images
+    from stylegan2_tf.metrics.images import signed
     from stylegan2_tf.metrics.sources import read_manifest
 
     fit = read_manifest(model_file).get("config", {}).get("fit", "pad")
@@ -90,8 +90,7 @@ def _read_real(arguments, generator, model_file):
         groups = find_subjects(packed.names, arguments.subject_pattern)
         chosen = chosen_images(packed, arguments.real)
         packed = packed.part(chosen)
-        most = np.iinfo(packed.array.dtype).max
-        images = packed.array[:].astype(np.float32) / (most / 2) - 1.0
+        images = signed(packed.array[:])
     labels = np.asarray(packed.classes)[packed.labels]
     if groups is None:
         print("note: the file names tell no subjects: slices of one person count as neighbours, "

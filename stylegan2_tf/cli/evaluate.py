@@ -6,8 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
+from stylegan2_tf.cli import shared
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.files import inside
+from stylegan2_tf.run_folder import DISCRIMINATOR_NAME
 
 
 def add_arguments(parser):
@@ -26,8 +28,7 @@ def add_arguments(parser):
                         "(default: random)")
     parser.add_argument("--inception-weights", metavar="FILE",
                         help="weights for --features inception, a local file")
-    parser.add_argument("--subject-pattern", metavar="REGEX", help="regular expression whose "
-                        "group is the subject in a file name; not given: OASIS, ADNI, BIDS, IXI")
+    shared.add_subject_pattern(parser)
     parser.add_argument("--truncation-psi", type=float, default=1.0,
                         help="truncation of a generator's images (default: 1, none)")
     parser.add_argument("--resolution", type=int, help="side to bring the images of two folders "
@@ -61,7 +62,7 @@ def _evaluate(arguments, model_file, cache):
     from stylegan2_tf.metrics.extractors import make_extractor
     from stylegan2_tf.metrics.sources import check_form, draw_images, find_form, read_images
 
-    discriminator = model_file and model_file.with_name("discriminator.keras")
+    discriminator = model_file and model_file.with_name(DISCRIMINATOR_NAME)
     extractor = make_extractor(arguments.features, discriminator=discriminator,
                                inception_weights=arguments.inception_weights)
     if model_file is None:
@@ -75,7 +76,7 @@ def _evaluate(arguments, model_file, cache):
     train, holdout, pattern = _read_real(arguments, model_file, cache, form)
     for source in filter(None, (fakes, train, holdout)):
         for notice in source.about.get("notices", ()):
-            print(f"note: {source.about['folder']}: {notice}")
+            print(f"note: {source.about.get('folder', arguments.source)}: {notice}")
     return evaluate(fakes, train, holdout, extractor=extractor, n=arguments.n,
                     seed=arguments.seed, subject_pattern=pattern, progress=True)
 

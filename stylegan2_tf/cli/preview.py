@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from stylegan2_tf.cli import shared
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.files import inside
 
@@ -14,8 +15,7 @@ def add_arguments(parser):
     parser.add_argument("out", metavar="OUT", help=f"the picture to write ({', '.join(KINDS)})")
     parser.add_argument("--max-images", type=int, metavar="N",
                         help="look at so many, evenly spread; not given: at all")
-    parser.add_argument("--subject-pattern", metavar="REGEX", help="regular expression whose "
-                        "group is the subject in a file name; not given: OASIS, ADNI, BIDS, IXI")
+    shared.add_subject_pattern(parser)
 
 
 def run(arguments):

@@ -19,6 +19,11 @@ def add_psi(parser):
                         "typical and less varied images (default: 1, all variety)")
 
 
+def add_subject_pattern(parser):
+    parser.add_argument("--subject-pattern", metavar="REGEX", help="regular expression whose "
+                        "group is the subject in a file name; not given: OASIS, ADNI, BIDS, IXI")
+
+
 def check_psi(psi):
     if not math.isfinite(psi):
         raise UsageError(f"--truncation-psi: expected a finite number, found {psi}")

@@ -95,8 +95,9 @@ def _wanted(classes):
     if wanted == {ALL}:
         return None
     if not wanted or "" in wanted or ALL in wanted:
-        raise UsageError(f"--classes: expected `{ALL}` alone, or names with commas between them, "
-                         f"such as AD,NC; found {classes!r}")
+        raise UsageError(f"--classes: expected `{ALL}` alone, or names such as AD NC or AD,NC; "
+                         f"found {' and '.join(sorted(map(repr, wanted)))}; leave `{ALL}` and "
+                         "empty names out")
     return wanted
 
 

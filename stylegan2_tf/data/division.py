@@ -5,9 +5,9 @@ import dataclasses
 
 import numpy as np
 
-from stylegan2_tf.data.classes import counted, find_labels
-from stylegan2_tf.data.index import spread
-from stylegan2_tf.data.subjects import split_by_subject, subject_scheme
+from stylegan2_tf.data.classes import ALL, LISTED, counted, find_labels
+from stylegan2_tf.data.index import printable, spread
+from stylegan2_tf.data.subjects import find_subjects, split_by_subject, subject_scheme
 from stylegan2_tf.errors import UsageError
 
 SPLITS = {"train", "test", "val", "validate", "validation"}  # folders that are no classes
@@ -71,6 +71,7 @@ def _choose(names, *, holdout=0.0, seed=0, subject_pattern=None, max_images=None
             labels=None, conditional=False):
     """`Labels` or None, and what `choose` returns."""
     found, pool, held, lines = None, np.arange(len(names)), None, []
+    classes = None if classes == ALL else classes
     if conditional or classes is not None or labels is not None:
         found = find_labels(names, classes=classes, labels=labels)
         pool = found.kept
@@ -86,6 +87,7 @@ def _choose(names, *, holdout=0.0, seed=0, subject_pattern=None, max_images=None
         lines.append(f"--max-images: {max_images:,} of {len(pool):,} images are trained on")
     if conditional:
         _check_classes(found, kept)
+        _check_people(found, kept, names, subject_pattern)
     return found, kept, held, lines
 
 
@@ -125,3 +127,20 @@ def _check_classes(found, kept):
         raise UsageError(f"--conditional: expected images of each class to train on, found "
                          f"{listed} after --holdout and --max-images; hold out fewer, take more "
                          "images, or leave the class out with --classes")
+
+
+def _check_people(found, kept, names, pattern):
+    """Refuse a class of one person, whom the generator would paint when told the class."""
+    subjects = find_subjects([names[index] for index in kept], pattern)
+    if subjects is None:
+        return
+    label_of = dict(zip(found.kept.tolist(), found.labels.tolist(), strict=True))
+    people = collections.defaultdict(set)
+    for index, subject in zip(kept.tolist(), subjects, strict=True):
+        people[found.classes[label_of[index]]].add(subject)
+    alone = {name: 1 for name, members in people.items() if len(members) == 1}
+    if alone:
+        raise UsageError("--conditional: expected several people in each class to train on, found "
+                         f"one in {', '.join(map(printable, sorted(alone)[:LISTED]))}; the "
+                         "generator would paint this person when told the class: join classes "
+                         "with --labels FILE.csv, or choose others with --classes")

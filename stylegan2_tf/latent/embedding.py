@@ -9,10 +9,9 @@ import numpy as np
 
 from stylegan2_tf.data import spread
 from stylegan2_tf.latent.projection import project
-from stylegan2_tf.latent.sampling import make_latents, one_hot
+from stylegan2_tf.latent.sampling import make_latents, map_latents
 from stylegan2_tf.latent.separation import separation
 
-AT_ONCE = 256  # latents mapped together
 NEIGHBOURS = 10  # of a point, whose classes are looked at
 
 
@@ -38,11 +37,7 @@ def generated_styles(generator, n, seed=0):
     classes, and `measure` would find less than chance where classes do not differ.
     """
     labels = np.tile(np.arange(len(generator.classes)), n)
-    z, label = make_latents(len(labels), generator.z_dim, seed), one_hot(generator, labels)
-    w = np.concatenate([
-        np.asarray(generator.mapping(z[part], label[part]), np.float32)
-        for part in (slice(start, start + AT_ONCE)
-                     for start in range(0, len(z), AT_ONCE))])
+    w = map_latents(generator, make_latents(len(labels), generator.z_dim, seed), labels)
     return Styles(w, np.asarray(generator.classes)[labels])
 
 

@@ -16,6 +16,7 @@ from stylegan2_tf.errors import DataError, UsageError
 from stylegan2_tf.fields import SMALLEST_MEASURED
 from stylegan2_tf.files import sha256
 from stylegan2_tf.run_folder import find_model
+from stylegan2_tf.sides import as_pair, as_text
 
 LARGEST = 1024  # side that the measures are made for
 LOOKED_AT = 64  # files whose size decides that of the comparison
@@ -86,6 +87,10 @@ def draw_images(path, n, seed=0, truncation_psi=1.0):
     fit = manifest.get("config", {}).get("fit", "pad")
     about = {"generator": str(model_file), "sha256": sha256(model_file), "seed": seed,
              "truncation_psi": truncation_psi, "images": n}
+    whole = as_pair(manifest.get("config", {}).get("resolution", loaded.resolution))
+    if whole != tuple(loaded.resolution):
+        about["notices"] = [f"the training has grown to {as_text(loaded.resolution)} of "
+                            f"{as_text(whole)} so far, and is measured there"]
     if loaded.classes:
         about["classes"] = {name: int((labels == label).sum())
                             for label, name in enumerate(loaded.classes)}

@@ -81,7 +81,10 @@ class Generator(keras.Model):
         return self.synthesis(self.broadcast(w), noise=noise)
 
     def truncate(self, w, truncation_psi=1.0):
-        """Move w `[N, D]` towards its mean: `w_avg + psi · (w - w_avg)` (SG1 appendix B)."""
+        """Move w `[N, D]` towards its mean: `w_avg + psi · (w - w_avg)` (SG1 appendix B).
+
+        The mean is that of all classes: towards psi 0 they become alike.
+        """
         if isinstance(truncation_psi, (int, float)) and truncation_psi == 1.0:
             return w
         w_avg = ops.cast(self.w_avg, w.dtype)

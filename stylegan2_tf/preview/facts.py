@@ -11,12 +11,15 @@ import numpy as np
 from stylegan2_tf.data import printable
 from stylegan2_tf.data.build import listing
 from stylegan2_tf.data.classes import count_folders, counted
+from stylegan2_tf.data.division import SPLITS
 from stylegan2_tf.fields import GROUP_SIZE
 from stylegan2_tf.presets import RECOMMENDED, preset_values
 from stylegan2_tf.preview.findings import BINS
+from stylegan2_tf.sides import as_pair, shortest, smallest_base
 
 FEW_IMAGES = 5_000  # up to here the preset for small data is proposed
 RESOLUTIONS = 16, 1024  # the smallest and the largest proposed
+LARGEST_BASE = 16  # where networks start for images that are no power of two
 MAY_ENLARGE = 1.125  # 240 pixels become 256 rather than 128
 DARK = 0.25  # of the full range: what stays below is nearly black to a network
 
@@ -68,6 +71,7 @@ def suggestion(findings):
     if count < GROUP_SIZE:
         return f"more images: training needs {GROUP_SIZE} at least"
     small = count <= FEW_IMAGES or resolution not in RECOMMENDED
+    resolution = small and _common_size(findings) or resolution
     preset = "small-data" if small else "recommended"
     command = (f"python run.py {shlex.quote(printable(findings.folder))} OUT --preset {preset} "
                f"--resolution {resolution} --channels "
@@ -75,6 +79,17 @@ def suggestion(findings):
     if preset_values(preset, resolution).get("batch", 0) > count:
         command += f" --batch {count // GROUP_SIZE * GROUP_SIZE}"
     return command
+
+
+def _common_size(findings):
+    """The size of all images as a --resolution, if networks can double up to it; else None."""
+    if len(findings.sizes) != 1:
+        return None
+    size = next(iter(findings.sizes))
+    low, high = RESOLUTIONS
+    fits = (low <= min(as_pair(size)) and max(as_pair(size)) <= high
+            and max(smallest_base(size)) <= LARGEST_BASE)
+    return shortest(size) if fits else None
 
 
 def _details(reasons):
@@ -100,7 +115,10 @@ def _folders(names):
         return "none: no classes to tell apart"
     text = f"{counted(top)} images" + (f"; {flat:,} in none" if flat else "")
     deeper = {name: count for name, count in below.items() if name not in top}
-    return f"{text}; deeper, for --classes: {counted(deeper)}" if deeper else text
+    if deeper:
+        text += f"; deeper, for --classes: {counted(deeper)}"
+    classes = len(top) > 1 and not flat and not SPLITS & {name.lower() for name in top}
+    return text + "; as classes with --conditional" if classes else text
 
 
 def _subjects(findings):
