@@ -274,6 +274,7 @@ class Trainer:
                 folder, self.step_function.generator_ema, self.step_function.discriminator,
                 step=self.step, nimg=self.nimg, images=self.images.fingerprint,
                 classes=list(self.classes), class_counts=self.images.class_counts,
+                source_shape=self.images.source_shape,
                 config=self.config.to_json(), **measured)
 
     def _progress(self):

@@ -34,7 +34,7 @@ def written(tmp_path, results, dtype=np.uint8):
 
 def test_survey_of_8_bit(paths):
     paths[0].write_text("no image")
-    assert build.survey(paths, progress=False) == build.Survey(np.dtype(np.uint8), 1)
+    assert build.survey(paths, progress=False) == build.Survey(np.dtype(np.uint8), 1, (8, 8))
 
 
 def test_survey_finds_one_16_bit_image(paths):

@@ -32,6 +32,14 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
+def test_the_shape_of_the_files_is_known_where_it_is_one(folder, cache):
+    first = pack(folder, cache, **OPTIONS)
+    assert first.source_shape == (16, 16) == pack(folder, cache, **OPTIONS).source_shape
+    assert first.part([0, 2]).source_shape == (16, 16)
+    Image.new("L", (20, 10), 9).save(folder / "other.png")
+    assert pack(folder, cache, **OPTIONS).source_shape is None
+
+
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"

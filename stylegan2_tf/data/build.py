@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 import sys
 
@@ -37,10 +38,12 @@ class Survey:
     Attributes:
         dtype: uint16 if any image has 16 bits a pixel, else uint8.
         threads: How many threads decode them fastest.
+        shape: (height, width) of the files, or None where they differ.
     """
 
     dtype: np.dtype
     threads: int
+    shape: tuple | None
 
 
 def survey(paths, progress):
@@ -50,11 +53,12 @@ def survey(paths, progress):
         # What can't be opened is reported when it is decoded.
         with contextlib.suppress(decode.UnreadableImage), decode.opened(path) as image:
             deep = deep or decode.is_deep(image)
-            sizes.append(image.width * image.height)
-    large = sum(sizes) >= THREADS_PAY_FROM * max(1, len(sizes))
+            sizes.append((image.height, image.width))
+    large = sum(map(math.prod, sizes)) >= THREADS_PAY_FROM * max(1, len(sizes))
     # Each may hold an image of up to `decode.MAX_PIXELS`, about 1 GB of work space.
     threads = min(8, os.cpu_count()) if large else 1
-    return Survey(np.dtype(np.uint16 if deep else np.uint8), threads)
+    shape = sizes[0] if len(set(sizes)) == 1 else None
+    return Survey(np.dtype(np.uint16 if deep else np.uint8), threads, shape)
 
 
 def decoded(paths, *, resolution, channels, fit, threads, progress):

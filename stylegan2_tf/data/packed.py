@@ -39,6 +39,8 @@ class PackedImages:
         skipped: Relative path -> reason, of the files that could not be read.
         labels: Class index of each image, int64 `[N]`, or None; see `classes.find_labels`.
         classes: Names of the classes; () where the images carry no labels.
+        source_shape: (height, width) of all files before they were brought to one shape; None
+            where they differ.
     """
 
     array: np.ndarray
@@ -48,6 +50,7 @@ class PackedImages:
     skipped: dict
     labels: np.ndarray | None = None
     classes: tuple = ()
+    source_shape: tuple | None = None
 
     def __len__(self):
         return len(self.array)
@@ -183,9 +186,10 @@ def _open(home, settings, files):
     shape = (len(names), *settings["resolution"], settings["channels"])
     if array.shape != shape or array.dtype != record["dtype"]:
         return None
+    source_shape = record.get("source_shape")
     return PackedImages(
-        array, record["fingerprint"], names, tuple(record["notices"]), record["skipped"]
-    )
+        array, record["fingerprint"], names, tuple(record["notices"]), record["skipped"],
+        source_shape=source_shape and tuple(source_shape))
 
 
 @contextlib.contextmanager
@@ -227,7 +231,7 @@ def _build(home, paths, files, settings, progress):
                 (home / "images.json").unlink(missing_ok=True)
             record = {"settings": settings, "dtype": found.dtype.name}
             record |= {"fingerprint": fingerprint, "notices": notices}
-            record |= {"skipped": skipped, "files": files}
+            record |= {"skipped": skipped, "source_shape": found.shape, "files": files}
             write_json(home / "images.json", record)
 
 
