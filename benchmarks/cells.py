@@ -25,6 +25,7 @@ COMMON = ["--epochs", "100000", "--holdout", "0.1", "--val", "64"]
 # many minutes of a core of their own, counted in images: other work on the machine changes nothing.
 AT_32_PER_SECOND = {"cross-entropy": 200, "relativistic": 176, "wgan-gp": 144}
 AT_64_PER_SECOND = 48
+SHOWN = 32  # images in the grid of a run
 LAST = 3  # measurements during training whose median is the end of it
 
 
@@ -64,7 +65,11 @@ def read_log(folder):
 
 
 def judge(data, folder, cache):
-    """Distances of the finished run to held-out subjects, and what its log says."""
+    """Distances of the finished run to held-out subjects, and what its log says.
+
+    Leaves a grid of the images beside the folder.
+    """
+    from stylegan2_tf.artifacts import save_grid
     from stylegan2_tf.data import divide, pack
     from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
     from stylegan2_tf.metrics.extractors import make_extractor
@@ -79,6 +84,7 @@ def judge(data, folder, cache):
     other = train_images.array[:][::max(len(train_images) // len(real), 1)][:len(real)]
     loaded = load(folder)
     fake = to_uint8(draw(loaded.generator, make_latents(len(real), loaded.z_dim, seed=1)))
+    save_grid(fake[:SHOWN], folder.with_name(f"{folder.name}.png"), columns=8)
     found = {}
     for measure in (SlicedWasserstein(), FeatureSpace(make_extractor("random"),
                                                       ("kid", "coverage"))):

@@ -39,7 +39,7 @@ def held_out(model, form, count):
 
 
 def measure(generator, targets, path, **options):
-    """Project `targets`, write the picture to `path`; (PSNR of each, seconds, what was found)."""
+    """Project `targets`, write the picture to `path`. Returns (PSNR of each, seconds)."""
     from stylegan2_tf.artifacts import save_grid
     from stylegan2_tf.latent.inversion import difference, side_by_side
     from stylegan2_tf.latent.projection import project
