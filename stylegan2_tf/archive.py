@@ -115,6 +115,9 @@ def _check_numbers(value, depth=0):
 def _check_classes(config, kind):
     """Refuse classes other than a network's own parts, wherever they stand."""
     _check_object(config, (kind,))
+    missing = [name for name in PARTS[kind] if name not in config["config"]]
+    if missing:
+        raise ValueError(f"one without {' and '.join(missing)}, as earlier versions saved it")
     for key, value in config["config"].items():
         if key in PARTS[kind]:
             _check_object(value, PARTS[kind][key])

@@ -134,7 +134,7 @@ class TrainStep:
             half = max(real.shape[0] // 2, 1)
             metrics.update(self._regularize_generator(
                 None if label is None else label[:half], nimg, half))
-        for layer in self.discriminator.spectral_layers:
+        for layer in self.discriminator.spectral_layers():
             layer.u.assign(layer.next_u())
         tf.cond(metrics["g_finite"], lambda: self._average(nimg, real.shape[0], w), lambda: None)
         finite = tf.reduce_all([metrics.pop(name) for name in list(metrics)

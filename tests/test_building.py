@@ -61,7 +61,7 @@ def test_sizes_follow_the_configuration(tiny_config):
     assert generator.mapping.lr_multiplier == pytest.approx(0.1)
     assert synthesis.convolutions == trunk.convolutions == 1
     assert synthesis.attention == trunk.attention == 8
-    assert len(discriminator.spectral_layers) == 1 + 2 + 3
+    assert len(discriminator.spectral_layers()) == 1 + 2 + 3
     assert discriminator.head.units == 4
     z = np.zeros((4, 8), np.float32)
     assert discriminator(generator(z)).shape == (4, 1)

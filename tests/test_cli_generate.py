@@ -1,7 +1,9 @@
 """`stylegan2-tf generate` from the command line."""
 
 import csv
+import json
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +16,37 @@ from stylegan2_tf.building import make_networks
 from stylegan2_tf.cli import generate as module
 from stylegan2_tf.cli import main
 from stylegan2_tf.config import TrainConfig
-from stylegan2_tf.latent import sampling
-from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
+from stylegan2_tf.data import read_image
+from stylegan2_tf.latent import sampling, series
+from stylegan2_tf.latent.directions import Directions
+from stylegan2_tf.latent.noise import random_noise
+from stylegan2_tf.latent.sampling import draw, load, make_latents, synthesize, to_uint8
 
 CLASSES = ("AD", "MCI", "NC")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Run folders `plain`, and `conditional`, in colour, with three classes."""
+    """Run folders `plain`, `conditional`, in colour, with three classes, `dcgan`, and `tall`,
+    whose training images had 20 x 10 pixels and were padded."""
     home = tmp_path_factory.mktemp("generate")
-    for name, classes, channels in (("plain", (), 1), ("conditional", CLASSES, 3)):
-        config = TrainConfig(**{**TINY, "channels": channels})
+    for name, classes, channels, arch, about in (
+            ("plain", (), 1, "stylegan2", {}), ("conditional", CLASSES, 3, "stylegan2", {}),
+            ("dcgan", (), 1, "dcgan", {}),
+            ("tall", (), 1, "stylegan2", {"source_shape": [20, 10]})):
+        config = TrainConfig(**{**TINY, "channels": channels, "arch": arch})
         _, average, discriminator = make_networks(config, classes)
-        average.w_avg.assign(np.linspace(-1, 1, 8))
-        save_models(home / name / "Model", average, discriminator, config=config.to_json())
+        average.w_avg.assign(np.linspace(-1, 1, average.mapping.w_dim))
+        for conv in average.synthesis.convs if arch != "dcgan" else ():
+            conv.noise.strength.assign(20.0)
+        save_models(home / name / "Model", average, discriminator, config=config.to_json(),
+                    **about)
     return home
 
 
 @pytest.fixture(scope="module")
 def models(home):
-    return {name: load(home / name) for name in ("plain", "conditional")}
+    return {name: load(home / name) for name in ("plain", "conditional", "dcgan", "tall")}
 
 
 @pytest.fixture
@@ -78,7 +90,8 @@ def test_nine_images_and_their_list(home, tmp_path, capsys):
     out = tmp_path / "deep" / "out"
     assert capsys.readouterr().out == f"images 9 in {out}, listed in seeds.csv\n"
     assert table(out) == [{"file": f"seed0000{seed}.png", "seed": str(seed), "class": "",
-                           "truncation_psi": "1.0"} for seed in range(9)]
+                           "truncation_psi": "1.0", "noise": "const", "strength": ""}
+                          for seed in range(9)]
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["seeds.csv", *(row["file"] for row in table(out))])
     assert len(set(files(out).values())) == 9
@@ -100,11 +113,11 @@ def test_the_bytes_of_a_seed_do_not_depend_on_the_seeds_beside_it(
         home, loaded, tmp_path, monkeypatch, name):
     sizes = []
 
-    def counted(generator, z, *arguments, **options):
-        sizes.append(len(z))
-        return draw(generator, z, *arguments, **options)
+    def counted(generator, w, *arguments, **options):
+        sizes.append((len(w), options["batch"]))
+        return synthesize(generator, w, *arguments, **options)
 
-    monkeypatch.setattr(sampling, "draw", counted)
+    monkeypatch.setattr(series, "synthesize", counted)
     written = []
     for number, seeds in enumerate(("0-19", "5", "19,5,3", "4-6")):
         generate(home / name, tmp_path / str(number), "--seeds", seeds)
@@ -113,7 +126,7 @@ def test_the_bytes_of_a_seed_do_not_depend_on_the_seeds_beside_it(
         assert some == {file: written[0][file] for file in some}
     assert [len(some) for some in written] == [20, 1, 3, 3]
     # At 16 pixels, other sizes than this one may round alike; at 64 pixels they do not.
-    assert set(sizes) == {module.AT_ONCE} and len(sizes) == 5
+    assert set(sizes) == {(series.AT_ONCE, series.AT_ONCE)} and len(sizes) == 5
 
 
 def test_a_grid_of_rows_and_columns(home, loaded, tmp_path, capsys):
@@ -175,25 +188,131 @@ def test_class_names_that_no_encoding_knows(home, models, loaded, tmp_path, monk
     assert [row["class"] for row in table(tmp_path)] == ["a\\udcff", "b\\n", "c,d"]
 
 
+# -- noise, formats and shapes
+
+
+def test_noise_of_each_seed(home, models, loaded, tmp_path):
+    written = {}
+    for noise in ("const", "random", "none"):
+        generate(home / "plain", tmp_path / noise, "--noise", noise, "--seeds", "0-19")
+        written[noise] = files(tmp_path / noise)
+        assert {row["noise"] for row in table(tmp_path / noise)} == {noise}
+    assert len({some["seed00007.png"] for some in written.values()}) == 3
+    generate(home / "plain", tmp_path / "again", "--noise", "random", "--seeds", "19,7")
+    again = files(tmp_path / "again")
+    assert again == {file: written["random"][file] for file in again} and len(again) == 2
+    model = models["plain"]
+    w = model.map(make_latents(1, model.z_dim, seed=7))
+    for noise, maps in (("none", 0.0), ("random", random_noise(
+            [7], model.generator.synthesis.noise_shapes(1)))):
+        found = pixels(tmp_path / noise / "seed00007.png").astype(int)
+        assert np.abs(found - to_uint8(model.synthesize(w, maps))[0, ..., 0]).max() <= 1
+
+
+def test_formats_hold_the_same_image(home, models, loaded, tmp_path):
+    for kind in ("png", "png16", "npy"):
+        generate(home / "plain", tmp_path / kind, "--format", kind, "--seeds", "5-6",
+                 "--grid", "1x2")
+        assert pixels(tmp_path / kind / "grid.png").dtype == np.uint8
+    exact = np.load(tmp_path / "npy" / "seed00005.npy")
+    assert exact.shape == (16, 16, 1) and exact.dtype == np.float32
+    assert table(tmp_path / "npy")[0]["file"] == "seed00005.npy"
+    expected = draw(models["plain"].generator, make_latents(1, 8, seed=5))[0]
+    np.testing.assert_allclose(exact, expected, atol=1e-5)
+    deep = read_image(tmp_path / "png16" / "seed00005.png", 1)
+    assert deep.dtype == np.uint16 and len(np.unique(deep)) > 200
+    np.testing.assert_allclose(deep / 32767.5 - 1, exact, atol=1.6e-5)
+    np.testing.assert_allclose(pixels(tmp_path / "png" / "seed00005.png") / 127.5 - 1,
+                               exact[..., 0], atol=0.004)
+
+
+@pytest.mark.parametrize("kind", ["png", "npy"])
+def test_padding_is_undone_where_the_run_knows_of_it(home, models, loaded, tmp_path, kind):
+    generate(home / "tall", tmp_path, "--format", kind, "--grid", "1x2")
+    file = tmp_path / f"seed00003.{kind}"
+    found = np.load(file)[..., 0] if kind == "npy" else pixels(file) / 127.5 - 1
+    whole = draw(models["tall"].generator, make_latents(1, 8, seed=3))[0, ..., 0]
+    np.testing.assert_allclose(found, whole[:, 4:12], atol=0.005)  # 20 x 10 became 16 x 8
+    assert pixels(tmp_path / "grid.png").shape == (16, 16)
+
+
+@pytest.mark.parametrize("shape, fit, expected", [
+    ([20, 10], "pad", [20, 10]), ([20, 10], "crop", None), (None, "pad", None),
+    ([20], "pad", None), ("ab", "pad", None), ([0, 10], "pad", None), ([2.5, 3], "pad", None)])
+def test_a_manifest_that_tells_no_shape(tmp_path, shape, fit, expected):
+    (tmp_path / "generator.keras").touch()
+    (tmp_path / "manifest.json").write_text(json.dumps(
+        {"config": {"fit": fit}, "source_shape": shape}))
+    assert module._source_shape(tmp_path) == expected
+
+
+# -- directions
+
+
+@pytest.fixture(scope="module")
+def pca(tmp_path_factory):
+    """A file of two directions for the models here, whose w has 8 numbers."""
+    path = tmp_path_factory.mktemp("directions") / "pca.npz"
+    Directions("pca", np.eye(2, 8, dtype=np.float32), np.float32([0.5, 0.25]), np.ones(2),
+               ("a", "b")).save(path)
+    return path
+
+
+def test_one_image_for_each_seed_and_strength(home, models, loaded, pca, tmp_path, capsys):
+    assert generate(home / "plain", tmp_path, "--direction", f"{pca}:1", "--strength", "-3:3:3",
+                    "--seeds", "5-6", "--truncation-psi", 0.5) == 0
+    assert f"images 6 in {tmp_path}, listed in seeds.csv" in capsys.readouterr().out
+    rows = table(tmp_path)
+    assert [(row["file"], row["strength"]) for row in rows[:3]] == [
+        ("seed00005_-3.png", "-3.0"), ("seed00005_+0.png", "0.0"), ("seed00005_+3.png", "3.0")]
+    assert set(files(tmp_path)) == {row["file"] for row in rows}
+    grid = pixels(tmp_path / "grid.png")
+    assert grid.shape == (2 * 16, 3 * 16)
+    model = models["plain"]
+    for place, row in enumerate(rows):
+        w = model.map(make_latents(1, model.z_dim, seed=int(row["seed"])), 0.5)
+        w[0, 1] += 0.25 * float(row["strength"])
+        found = pixels(tmp_path / row["file"])
+        assert np.abs(found - to_uint8(model.synthesize(w))[0, ..., 0].astype(int)).max() <= 1
+        top, left = 16 * (place // 3), 16 * (place % 3)
+        np.testing.assert_array_equal(grid[top:top + 16, left:left + 16], found)
+
+
+def test_bytes_do_not_depend_on_the_other_strengths(home, loaded, pca, tmp_path):
+    move = ("--direction", f"{pca}:0")
+    generate(home / "conditional", tmp_path / "many", *move, "--seeds", "0-17")
+    generate(home / "conditional", tmp_path / "one", *move, "--seeds", 17, "--strength", "-1,2")
+    many, one = files(tmp_path / "many"), files(tmp_path / "one")
+    assert len(many) == 18 * 7 and set(one) == {"seed00017_-1.png", "seed00017_+2.png"}
+    assert one == {file: many[file] for file in one}
+    assert pixels(tmp_path / "many" / "grid.png").shape == (16 * 16, 7 * 16, 3)  # not all 18
+    assert len({row["class"] for row in table(tmp_path / "one")}) == 1
+
+
 # -- what is held in memory, and what a kill leaves
 
 
-def test_images_are_streamed(home, models, tmp_path, monkeypatch):
-    written = []
+def test_images_are_streamed(home, loaded, tmp_path, monkeypatch):
+    """A batch is written before the next one is drawn, and only the grid's images are kept."""
+    events, alive = [], []
 
-    def one(generator, z, labels, psi, batch):
-        assert len(z) == batch == module.AT_ONCE
-        return np.zeros((batch, 16, 16, 1), np.float32)
+    def one(generator, w, *arguments, **options):
+        images = np.zeros((series.AT_ONCE, 16, 16, 1), np.float32)
+        alive[:] = [batch for batch in alive if batch() is not None] + [weakref.ref(images)]
+        events.append(len(alive))
+        return images
 
-    def kept(images, path):
-        written.append(path.name)
+    def kept(images, path, **options):
+        events.append(path.name)
 
-    monkeypatch.setattr(sampling, "draw", one)
+    monkeypatch.setattr(series, "synthesize", one)
     monkeypatch.setattr("stylegan2_tf.artifacts.save_grid", kept)
-    for count in (0, 5, 40):
-        shown = module._write_images(models["plain"], list(range(100)), None, 1.0, tmp_path, count)
-        assert len(shown) == count
-    assert written[:100] == [f"seed{seed:05d}.png" for seed in range(100)]
+    assert generate(home / "plain", tmp_path, "--seeds", "0-99") == 0
+    batches = [events[start:start + 17] for start in range(0, len(events), 17)]
+    for number, (most, *names) in enumerate(batches):
+        assert most <= 2 and names == [
+            f"seed{seed:05d}.png" for seed in range(100)[16 * number:16 * number + 16]]
+    assert len(batches) == 7
 
 
 def test_a_kill_leaves_no_list_of_other_images(home, loaded, tmp_path, monkeypatch, capsys):
@@ -241,6 +360,12 @@ def test_a_full_disk_is_one_line(home, loaded, tmp_path, monkeypatch, capsys):
     (["--truncation-psi", "nan"], "--truncation-psi: expected a finite number, found nan"),
     (["--truncation-psi", "inf"], "--truncation-psi: expected a finite number, found inf"),
     (["--psi", "1"], "unrecognized arguments: --psi"),
+    (["--noise", "some"], "--noise: invalid choice"), (["--format", "tif"], "--format: invalid"),
+    (["--strength", "-1:1"], "--strength: expected with --direction, found it alone"),
+    (["--direction", "a.npz"], "--direction: expected a file of `stylegan2-tf directions`"),
+    (["--direction", "a.npz:0", "--strength", "-x"], "--strength: expected one argument"),
+    (["--direction", "a.npz:0", "--strength", "-1:"], "--strength: expected a range"),
+    (["--direction", "a.npz:0", "--grid", "1x1"], "--grid: expected without --direction"),
 ])
 def test_bad_flags_are_refused_before_anything_is_loaded(
         home, tmp_path, capsys, monkeypatch, flags, message):
@@ -257,6 +382,24 @@ def test_classes_that_the_model_does_not_know(home, loaded, tmp_path, capsys):
     line = refused(capsys, home / "plain", out, "--class", "AD")
     assert "--class: expected none" in line and "without --conditional" in line
     assert "found 'AD'" in line
+    assert not out.exists()
+
+
+def test_what_a_model_cannot_do(home, loaded, pca, tmp_path, capsys):
+    out = tmp_path / "out"
+    for noise in ("random", "none"):
+        line = refused(capsys, home / "dcgan", out, "--noise", noise)
+        assert "--noise: expected const, for this network has no noise" in line and noise in line
+    assert "--format: expected png or npy, for this model makes colour" in refused(
+        capsys, home / "conditional", out, "--format", "png16")
+    other = tmp_path / "other.npz"
+    Directions("pca", np.eye(1, 5), np.ones(1), np.ones(1), ("a",)).save(other)
+    line = refused(capsys, home / "plain", out, "--direction", f"{other}:0")
+    assert "--direction: expected one of 8 numbers, for this model's w has as many" in line
+    line = refused(capsys, home / "plain", out, "--direction", f"{pca}:2")
+    assert "--direction: expected a number from 0 to 1" in line
+    line = refused(capsys, home / "plain", out, "--direction", f"{tmp_path}/no.npz:0", code=65)
+    assert "expected directions that" in line
     assert not out.exists()
 
 

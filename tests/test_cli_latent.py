@@ -200,7 +200,7 @@ def test_tables_that_cannot_be(tmp_path, monkeypatch, capsys, name, flags, messa
 # -- truncate
 
 
-@pytest.mark.parametrize("name", ["plain", "conditional", "dcgan"])
+@pytest.mark.parametrize("name", ["plain", "conditional"])
 def test_from_the_mean_to_full_variety(models, tmp_path, capsys, name):
     out = tmp_path / "deep" / "out.png"
     assert command("truncate", name, out, "--seeds", "5,1", "--steps", 3) == 0
@@ -222,6 +222,19 @@ def test_from_the_mean_to_full_variety(models, tmp_path, capsys, name):
 def test_truncations_that_cannot_be(tmp_path, monkeypatch, capsys, flags, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, "truncate", "plain", *flags)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, flags", [
+    ("truncate", ["out.png"]), ("mix", ["out.png", "--truncation-psi", "0.7"]),
+    ("interpolate", ["out.gif", "--truncation-psi", "0"]),
+    ("directions", ["out", "--truncation-psi", "0.5"]),
+    ("generate", ["out", "--truncation-psi", "0.5"])])
+def test_truncation_needs_styles(tmp_path, monkeypatch, capsys, name, flags):
+    """DCGAN's first layer is normalised: half a latent would give the whole image."""
+    monkeypatch.chdir(tmp_path)
+    assert "expected a generator with styles, which truncation moves to their mean" in refused(
+        capsys, name, "dcgan", *flags)
     assert not list(tmp_path.iterdir())
 
 

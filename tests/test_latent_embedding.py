@@ -19,7 +19,8 @@ from stylegan2_tf.latent.separation import separation
 
 @pytest.fixture
 def generator(tiny_config):
-    return make_networks(tiny_config(mapping_layers=2), ("old", "middle", "young"))[1]  # in no order
+    classes = ("old", "middle", "young")  # in no order
+    return make_networks(tiny_config(mapping_layers=2), classes)[1]
 
 
 # -- generated ones

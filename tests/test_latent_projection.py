@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from stylegan2_tf.building import make_networks
 from stylegan2_tf.latent import projection as module
+from stylegan2_tf.latent.noise import autocorrelation
 from stylegan2_tf.latent.projection import peak_signal_to_noise, project
 from stylegan2_tf.latent.sampling import draw, latents_of
 
@@ -19,9 +20,9 @@ def make(tiny_config):
 
 
 def own_images(generator, seeds=SEEDS):
-    """Images of `generator`; about a third of their pixels are clipped, as a background is."""
+    """Images of `generator`; some of their pixels are clipped, as a background is."""
     images = draw(generator, latents_of(seeds, generator.z_dim))
-    assert 0.1 < (np.abs(images) == 1).mean() < 0.6
+    assert 0 < (np.abs(images) == 1).mean() < 0.6
     return images
 
 
@@ -83,6 +84,73 @@ def test_no_step_is_the_mean_of_the_classes(make):
     np.testing.assert_array_equal(ws[0], ws[1])
     _, spread = module._statistics(generator)
     assert spread == pytest.approx(np.sqrt(w.var(axis=(0, 1)).mean()), rel=0.05)
+
+
+# -- noise
+
+
+def noisy(generator, strength=0.3):
+    """`generator` as one that learned to use its noise."""
+    for conv in generator.synthesis.convs:
+        conv.noise.strength.assign(strength / conv.noise.lr_multiplier)
+    return generator
+
+
+@pytest.mark.parametrize("arch", ["stylegan2", "stylegan"])
+def test_noise_maps_make_the_images_together_with_w(make, arch):
+    generator = noisy(make(arch=arch))
+    found = project(generator, strangers(), steps=12, noise="optimise")
+    shapes = [noise.shape for noise in found.noise]
+    assert shapes == [tuple(shape) for shape in generator.synthesis.noise_shapes(3)]
+    drawn = np.clip(generator.synthesis(found.ws, noise=found.noise).numpy(), -1, 1)
+    np.testing.assert_allclose(found.images, drawn, atol=1e-5)
+    without = np.clip(generator.synthesis(found.ws).numpy(), -1, 1)
+    assert np.abs(without - drawn).max() > 0.01
+    for noise in found.noise:  # standard normal, each by itself
+        np.testing.assert_allclose(noise.mean(axis=(1, 2, 3)), 0, atol=1e-5)
+        np.testing.assert_allclose(noise.std(axis=(1, 2, 3)), 1, atol=1e-4)
+
+
+def test_noise_starts_from_the_maps_of_the_model(make):
+    generator = noisy(make())
+    found, plain = (project(generator, strangers(), steps=0, noise=noise)
+                    for noise in ("optimise", "const"))
+    np.testing.assert_allclose(found.images, plain.images, atol=1e-5)
+    assert plain.noise == []
+
+
+def test_regularised_noise_hides_no_picture(make, monkeypatch):
+    generator, images = noisy(make()), strangers()
+    found = []
+    for weight in (0.0, module.REGULARIZATION):
+        monkeypatch.setattr(module, "REGULARIZATION", weight)
+        found.append(project(generator, images, steps=40, noise="optimise"))
+    free, kept = found
+    alike = [max(float(autocorrelation(noise).numpy().max()) for noise in one.noise)
+             for one in found]
+    assert alike[1] < 0.02 * alike[0]
+    assert (free.psnr > kept.psnr).all()
+
+
+def test_noise_of_an_image_does_not_depend_on_the_others(make, monkeypatch):
+    generator, images = noisy(make(arch="stylegan")), strangers()
+    together = project(generator, images, steps=6, noise="optimise")
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    in_batches = project(generator, images, steps=6, noise="optimise")
+    np.testing.assert_allclose(in_batches.ws, together.ws, atol=1e-3)
+    for one, other in zip(in_batches.noise, together.noise, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3)
+
+
+def test_who_watches_sees_every_step_of_the_first_batch(make, monkeypatch):
+    generator, images, seen = make(arch="dcgan"), strangers(5), []
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    found = project(generator, images, steps=4,
+                    watch=lambda step, images: seen.append((step, np.array(images))))
+    assert [step for step, _ in seen] == [0, 1, 2, 3, 4]
+    assert all(shown.shape == (3, 16, 16, 1) for _, shown in seen)
+    np.testing.assert_allclose(np.clip(seen[-1][1], -1, 1), found.images[:3], atol=1e-6)
+    assert np.abs(seen[-1][1] - seen[0][1]).max() > 1e-3
 
 
 # -- images do not influence each other
@@ -206,3 +274,9 @@ def test_other_sizes_are_refused(make, shape):
 def test_an_unknown_space_is_refused(make):
     with pytest.raises(ValueError, match="`space` must be 'w' or 'w\\+'. Received: space=z"):
         project(make(), strangers(), steps=1, space="z")
+
+
+@pytest.mark.parametrize("arch, noise", [("stylegan", "random"), ("dcgan", "optimise")])
+def test_noise_that_cannot_be_optimised_is_refused(make, arch, noise):
+    with pytest.raises(ValueError, match=f"`noise` must be 'const', or .* Received: noise={noise}"):
+        project(make(arch=arch), strangers(), steps=1, noise=noise)

@@ -234,11 +234,11 @@ def test_the_head_projects_its_features_on_the_class():
 
 
 def test_spectral_layers_are_all_convolutions_and_dense_layers():
-    assert make_discriminator().spectral_layers == []
+    assert make_discriminator().spectral_layers() == []
     discriminator = make_discriminator(spectral_norm=True, level=2)
     kernels = [weight.path for weight in discriminator.trainable_variables
                if weight.path.endswith("kernel")]
-    found = discriminator.spectral_layers
+    found = discriminator.spectral_layers()
     assert all(isinstance(layer, SpectralNormalization) for layer in found)
     assert sorted(layer.layer.kernel.path for layer in found) == sorted(kernels)
     assert len(kernels) == 3 + 2 * 3 + 3  # one from each image, three a block, three in the head

@@ -27,7 +27,7 @@ ORDER = ["lazy", "errors", "files", "sides", "options", "presets", "fields",
          "networks", "building", "losses", "augment", "randomness", "updates", "step", "tracking",
          "run_folder", "checkpoints", "archive", "latent", "transfer", "metrics", "plots",
          "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "trainer",
-         "preview", "demo", "cli", "__main__"]
+         "preview", "demo", "export", "model_info", "model_card", "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 
 

@@ -431,7 +431,7 @@ def test_labels_decide_what_is_learned(tiny_config):
 
 def test_u_moves_once_a_step_and_never_in_a_call(tiny_config):
     step = make_step(tiny_config(spectral_norm=True, r1_interval=1))
-    layers = step.discriminator.spectral_layers
+    layers = step.discriminator.spectral_layers()
     before = [np.asarray(layer.u, np.float64) for layer in layers]
     step.discriminator(np.zeros((4, 16, 16, 1), np.float32))
     step.seen(reals(), 0)

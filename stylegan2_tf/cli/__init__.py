@@ -9,14 +9,18 @@ from stylegan2_tf.errors import OutputError, StyleGANError, UsageError
 
 COMMANDS = {
     "train": "train on a folder of images (the same as run.py)",
-    "preview": "show what a folder of images holds, in words and in one picture",
+    "preview": "what a folder of images holds, in words and in one picture; both show file names",
     "evaluate": "measure a generator or a folder against real images, without a download",
     "generate": "images of a trained generator, one for each seed",
     "interpolate": "an animation from seed to seed and back, in a loop",
     "mix": "a table of images with some layers of one seed and some of another",
     "truncate": "the same seeds from the mean image to full variety",
+    "project": "the latents whose images resemble given ones, and how well",
     "directions": "what the latent space can change, as strips of images and as files",
     "embed": "whether classes differ in style: numbers against chance, and a picture",
+    "export": "a generator for other programs: SavedModel, ONNX or LiteRT, checked against Keras",
+    "info": "what a model is, what it was trained on, and whether its files are whole",
+    "card": "a model card in Markdown: data, use, limits, measurements",
     "demo-data": "make demonstration slices from the MNI152 template",
 }
 

@@ -33,7 +33,8 @@ def run(arguments):
                          f"found {arguments.count}, {arguments.steps} and {len(seeds)}")
     if not 0 < arguments.strength <= 100:
         raise UsageError(f"--strength: expected above 0, at most 100, found {arguments.strength}")
-    loaded = shared.load_generator(arguments.model, arguments.label)
+    loaded = shared.load_generator(arguments.model, arguments.label,
+                                   arguments.truncation_psi)
     if arguments.classes and len(loaded.classes) < 2:
         raise UsageError("--classes: expected a model trained with --conditional, found one "
                          "without classes; leave it out")
@@ -62,7 +63,7 @@ def _find(loaded, count, classes):
     labels = np.arange(SAMPLES) % max(len(loaded.classes), 1)
     w = loaded.map(z)
     kernels = [ops.convert_to_numpy(affine.runtime_kernel)
-               for affine in loaded.generator.synthesis.affines]
+               for affine in loaded.generator.synthesis.affines()]
     yield directions.semantic_directions(kernels, w, count)
     yield directions.principal_directions(w, count)
     if classes:
@@ -74,10 +75,11 @@ def _draw(loaded, found, seeds, arguments, path):
     import numpy as np
 
     from stylegan2_tf.artifacts import save_grid
-    from stylegan2_tf.latent.sampling import latents_of, to_uint8
+    from stylegan2_tf.latent.sampling import latents_of
+    from stylegan2_tf.latent.series import draw_with_bar
 
     w = loaded.map(latents_of(seeds, loaded.z_dim), arguments.truncation_psi, arguments.label)
     strengths = np.linspace(-arguments.strength, arguments.strength, arguments.steps)
     rows = [w[seed] + strengths.astype(np.float32)[:, None] * step
             for step in found.vectors * found.unit[:, None] for seed in range(len(seeds))]
-    save_grid(to_uint8(loaded.synthesize(np.concatenate(rows))), path, columns=arguments.steps)
+    save_grid(draw_with_bar(loaded, np.concatenate(rows)), path, columns=arguments.steps)

@@ -7,8 +7,6 @@ from stylegan2_tf.cli import shared
 from stylegan2_tf.errors import UsageError
 from stylegan2_tf.latent.seeds import read_seeds
 
-AT_ONCE = 32  # frames that are floats at a time
-
 
 def add_arguments(parser):
     shared.add_model(parser)
@@ -38,7 +36,8 @@ def run(arguments):
     if not 20 <= arguments.milliseconds <= 10_000:
         raise UsageError("--milliseconds: expected 20, which viewers can show, to 10000, found "
                          f"{arguments.milliseconds}")
-    loaded = shared.load_generator(arguments.model, arguments.label)
+    loaded = shared.load_generator(arguments.model, arguments.label,
+                                   arguments.truncation_psi)
     shared.make_folder(out.parent)
     frames = draw_loop(loaded, seeds, arguments.frames, arguments.space, arguments.ease,
                        arguments.truncation_psi, arguments.label)
@@ -49,10 +48,8 @@ def run(arguments):
 
 def draw_loop(loaded, seeds, frames, space="w", ease=False, truncation_psi=1.0, label=None):
     """The frames, uint8 `[frames, H, W, C]`."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from stylegan2_tf.latent.sampling import latents_of, to_uint8
+    from stylegan2_tf.latent.sampling import latents_of
+    from stylegan2_tf.latent.series import draw_with_bar
     from stylegan2_tf.latent.walks import lerp, loop, slerp
 
     if label is None and loaded.classes:
@@ -62,6 +59,4 @@ def draw_loop(loaded, seeds, frames, space="w", ease=False, truncation_psi=1.0, 
         w = loaded.map(loop(z, frames, between=slerp, ease=ease), truncation_psi, label)
     else:
         w = loop(loaded.map(z, truncation_psi, label), frames, between=lerp, ease=ease)
-    starts = tqdm(range(0, frames, AT_ONCE), unit="batch", disable=None)
-    return np.concatenate([to_uint8(loaded.synthesize(w[start:start + AT_ONCE]))
-                           for start in starts])
+    return draw_with_bar(loaded, w)

@@ -26,12 +26,12 @@ def run(arguments):
     rows, columns = (
         read_seeds(arguments.rows, "--rows"), read_seeds(arguments.cols, "--cols"))
     shared.check_psi(arguments.truncation_psi)
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"OUT: expected a file that ends in .png, found {out}")
+    shared.check_png(out)
     for name, seeds in (("rows", rows), ("cols", columns)):
         if len(seeds) > MOST:
             raise UsageError(f"--{name}: expected at most {MOST} seeds, found {len(seeds)}")
-    loaded = shared.load_generator(arguments.model, arguments.label)
+    loaded = shared.load_generator(arguments.model, arguments.label,
+                                   arguments.truncation_psi)
     count = loaded.generator.synthesis.num_ws
     if count < 2:
         raise UsageError("MODEL: expected a generator with styles, found one whose latent enters "
@@ -51,15 +51,16 @@ def _write(loaded, rows, columns, layers, arguments, out):
 
     from stylegan2_tf.artifacts import save_grid
     from stylegan2_tf.latent.mixing import mixed_ws, table
-    from stylegan2_tf.latent.sampling import latents_of, to_uint8
+    from stylegan2_tf.latent.sampling import latents_of
+    from stylegan2_tf.latent.series import draw_with_bar
 
     label = arguments.label or next(iter(loaded.classes), None)
     count = loaded.generator.synthesis.num_ws
     sources = [np.repeat(loaded.map(latents_of(seeds, loaded.z_dim), arguments.truncation_psi,
                                     label)[:, None], count, axis=1) for seeds in (rows, columns)]
     mixed = mixed_ws(*sources, layers)
-    pictures = loaded.synthesize(mixed.reshape(-1, *mixed.shape[2:]))
-    pictures = pictures.reshape(*mixed.shape[:2], *pictures.shape[1:])
-    left, top = (loaded.synthesize(ws) for ws in sources)
-    corner = np.full(left.shape[1:], -1.0, np.float32)
-    save_grid(to_uint8(table(corner, left, top, pictures)), out, columns=len(columns) + 1)
+    inner = mixed.reshape(-1, *mixed.shape[2:])
+    pictures = draw_with_bar(loaded, np.concatenate([*sources, inner]))
+    left, top, inner = np.split(pictures, [len(rows), len(rows) + len(columns)])
+    inner = inner.reshape(*mixed.shape[:2], *inner.shape[1:])
+    save_grid(table(np.zeros_like(left[0]), left, top, inner), out, columns=len(columns) + 1)

@@ -16,7 +16,8 @@ def add_class(parser):
 
 def add_psi(parser):
     parser.add_argument("--truncation-psi", type=float, default=1.0, help="towards 0 for more "
-                        "typical and less varied images (default: 1, all variety)")
+                        "typical and less varied images, nearer to the mean of all classes "
+                        "(default: 1, all variety)")
 
 
 def add_subject_pattern(parser):
@@ -29,8 +30,13 @@ def check_psi(psi):
         raise UsageError(f"--truncation-psi: expected a finite number, found {psi}")
 
 
-def load_generator(path, label=None):
-    """The `LoadedGenerator` at `path`; refuses a class that it does not have."""
+def check_png(out):
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"OUT: expected a file that ends in .png, found {out}")
+
+
+def load_generator(path, label=None, psi=1.0):
+    """The `LoadedGenerator` at `path`; refuses a class or a truncation that it does not have."""
     from stylegan2_tf.tf_quiet import import_tensorflow
 
     import_tensorflow()
@@ -41,6 +47,11 @@ def load_generator(path, label=None):
         present = f"one of {', '.join(loaded.classes)}" if loaded.classes else (
             "none, for this generator was trained without --conditional")
         raise UsageError(f"--class: expected {present}; found {label!r}")
+    if psi != 1.0 and loaded.generator.synthesis.num_ws == 1:
+        raise UsageError(
+            "MODEL: expected a generator with styles, which truncation moves to their mean, found "
+            "one whose latent enters at the first layer only (--arch dcgan), whose length makes "
+            "no difference; leave --truncation-psi out")
     return loaded
 
 

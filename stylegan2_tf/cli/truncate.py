@@ -19,23 +19,22 @@ def add_arguments(parser):
 def run(arguments):
     """Draw and write the picture. Returns the exit code."""
     out, seeds = Path(arguments.out), read_seeds(arguments.seeds)
-    if out.suffix.lower() != ".png":
-        raise UsageError(f"OUT: expected a file that ends in .png, found {out}")
+    shared.check_png(out)
     if not 2 <= arguments.steps <= 32:
         raise UsageError(f"--steps: expected 2 to 32, found {arguments.steps}")
     if len(seeds) > 64:
         raise UsageError(f"--seeds: expected at most 64, found {len(seeds)}")
-    loaded = shared.load_generator(arguments.model, arguments.label)
+    loaded = shared.load_generator(arguments.model, arguments.label, psi=0.0)
     import numpy as np
 
     from stylegan2_tf.artifacts import save_grid
-    from stylegan2_tf.latent.sampling import latents_of, to_uint8
+    from stylegan2_tf.latent.sampling import latents_of
+    from stylegan2_tf.latent.series import draw_with_bar
 
     shared.make_folder(out.parent)
     z = latents_of(seeds, loaded.z_dim)
-    columns = [loaded.synthesize(loaded.map(z, psi, arguments.label))
-               for psi in np.linspace(0.0, 1.0, arguments.steps).tolist()]
-    images = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
-    save_grid(to_uint8(images), out, columns=arguments.steps)
+    w = np.stack([loaded.map(z, psi, arguments.label)
+                  for psi in np.linspace(0.0, 1.0, arguments.steps).tolist()], axis=1)
+    save_grid(draw_with_bar(loaded, w.reshape(-1, w.shape[-1])), out, columns=arguments.steps)
     print(f"written {out}: psi 0 to 1 from left to right, a row for each seed")
     return 0

@@ -140,16 +140,25 @@ def fit_image(image, resolution, fit):
         image = _cut(image, height, width)
     if fit != "pad":
         return _resize(image, height, width)
-    scale = min(height / image.shape[0], width / image.shape[1])
     # Resizing before filling up: a square around 1 x 65,000 would need 4 GB.
-    inner = [max(1, round(side * scale)) for side in image.shape[:2]]
+    top, left, *inner = padded_box(image.shape[:2], (height, width))
     if inner == [height, width]:
         return _resize(image, height, width)
     padded = np.empty((height, width, image.shape[2]), image.dtype)
     padded[:] = _background(image)
-    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
     padded[top : top + inner[0], left : left + inner[1]] = _resize(image, *inner)
     return padded
+
+
+def padded_box(shape, resolution):
+    """Where an image of `shape` (height, width) lies in one of `resolution` that pads it.
+
+    Returns:
+        (top, left, height, width).
+    """
+    scale = min(outer / side for outer, side in zip(resolution, shape, strict=True))
+    height, width = (max(1, round(side * scale)) for side in shape)
+    return (resolution[0] - height) // 2, (resolution[1] - width) // 2, height, width
 
 
 def check_channels(channels):

@@ -10,7 +10,8 @@ from stylegan2_tf.errors import UsageError
 from stylegan2_tf.metrics.images import signed
 from stylegan2_tf.metrics.measure import Measure, Scale
 
-SIGMA, RADIUS = 1.5, 5  # of the Gaussian window, in pixels: 11 taps
+SIGMA, RADIUS = 1.5, 5  # of the Gaussian window, in pixels
+WINDOW = 2 * RADIUS + 1  # pixels
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first (Wang 2003, 3.2)
 RANGE = 2.0  # from black to white
 C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
@@ -111,7 +112,7 @@ def ms_ssim(a, b):
         UsageError: The shapes differ, or a side is shorter than 11 pixels.
     """
     a, b = _from_black(a, b)
-    weights = WEIGHTS[:_scale_count(min(a.shape[1:3]))]
+    weights = WEIGHTS[:scale_count(min(a.shape[1:3]))]
     product = 1.0
     for scale, weight in enumerate(weights):
         if scale:
@@ -126,15 +127,16 @@ def _from_black(a, b):
     """Both as float32 in `[0, 2]`. Raises `UsageError`."""
     if a.shape != b.shape:
         raise UsageError(f"SSIM needs images of one shape. Received: {a.shape} and {b.shape}")
-    if min(a.shape[1:3]) <= 2 * RADIUS:
-        raise UsageError(f"SSIM needs images of at least {2 * RADIUS + 1} pixels a side. "
+    if min(a.shape[1:3]) < WINDOW:
+        raise UsageError(f"SSIM needs images of at least {WINDOW} pixels a side. "
                          f"Received: {a.shape[1]}x{a.shape[2]}")
     return signed(a) + 1, signed(b) + 1
 
 
-def _scale_count(side):
+def scale_count(side):
+    """Scales that `ms_ssim` looks at, for images whose shorter side has so many pixels."""
     count = 1
-    while count < len(WEIGHTS) and side // 2 > 2 * RADIUS:
+    while count < len(WEIGHTS) and side // 2 >= WINDOW:
         count, side = count + 1, side // 2
     return count
 

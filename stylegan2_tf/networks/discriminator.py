@@ -152,7 +152,6 @@ class Discriminator(keras.Model):
         """Height and width of the images."""
         return self.trunk.resolution
 
-    @property
     def spectral_layers(self):
         """The layers whose `u` the training step moves."""
         return [layer for layer in self._flatten_layers()

@@ -184,7 +184,6 @@ class DCGANSynthesis(SynthesisNetwork):
     conv_class, to_image_class = UnstyledConv2D, UnstyledToImage
     num_ws = 1
 
-    @property
     def affines(self):
         return [self.dense]
 

@@ -93,7 +93,6 @@ class SynthesisNetwork(keras.layers.Layer):
     def num_ws(self):
         return len(self.convs) + 1
 
-    @property
     def affines(self):
         """The dense layers that read w, one for each convolution."""
         return [conv.affine for conv in self.convs]
@@ -121,14 +120,14 @@ class SynthesisNetwork(keras.layers.Layer):
         """Height and width of the image."""
         return self._sides(self._top)
 
-    @property
+    # A method, like all that gives layers: Keras stores weights by the first attribute it finds.
     def _active(self):
         return self.convs[:1 + self._top * self.convolutions]
 
     @property
     def active_ws(self):
         """How many of the ws reach the image: all of them where nothing grows."""
-        return max(self.num_ws - len(self.convs) + len(self._active), 1)
+        return max(self.num_ws - len(self.convs) + len(self._active()), 1)
 
     def _number(self, index):
         """Number of the resolution that convolution `index` ends at."""
@@ -137,7 +136,7 @@ class SynthesisNetwork(keras.layers.Layer):
     def noise_shapes(self, batch):
         """The shape `[batch, H, W, 1]` of each styled convolution's noise map, in call order."""
         return [(batch, *self._sides(self._number(index)), 1)
-                for index in range(len(self._active))]
+                for index in range(len(self._active()))]
 
     # -- the layer -----------------------------------------------------------------------------
 
@@ -162,7 +161,7 @@ class SynthesisNetwork(keras.layers.Layer):
     def call(self, ws, noise=None):
         maps = self._maps(noise)
         x, image = self._start(ws), None
-        for index, conv in enumerate(self._active):
+        for index, conv in enumerate(self._active()):
             x = conv(x, self._style(ws, index), noise=maps[index])
             if index % self.convolutions == 0:  # the last convolution of its resolution
                 number = self._number(index)
@@ -174,7 +173,7 @@ class SynthesisNetwork(keras.layers.Layer):
     def _maps(self, noise):
         """What each active convolution takes as its noise."""
         if not isinstance(noise, (list, tuple)):
-            return [noise] * len(self._active)
+            return [noise] * len(self._active())
         expected = len(self.noise_shapes(1))
         if len(noise) != expected:
             raise ValueError(f"Argument `noise` must hold {expected} maps. "
