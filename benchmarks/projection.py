@@ -22,12 +22,12 @@ OWN_SEEDS = range(500, 10_000)  # of the images that the model makes itself
 def held_out(model, form, count):
     """`count` images of people that the run at `model` held out, evenly spread, as floats."""
     from stylegan2_tf.data import spread
-    from stylegan2_tf.latent.sampling import generator_file
+    from stylegan2_tf.manifest import generator_file, read_manifest
     from stylegan2_tf.metrics.images import signed
-    from stylegan2_tf.metrics.sources import read_as_trained, read_manifest
+    from stylegan2_tf.metrics.sources import read_as_trained
 
     manifest = read_manifest(generator_file(model))
-    folder = manifest.get("config", {}).get("data_dir", "")
+    folder = manifest["config"].get("data_dir", "")
     if not Path(folder).is_dir():
         sys.exit(f"MODEL: expected one whose data folder is still there, found {folder!r}")
     with tempfile.TemporaryDirectory() as cache:
@@ -69,8 +69,9 @@ def main():
     import_tensorflow()
     from stylegan2_tf.artifacts import save_grid
     from stylegan2_tf.latent.inversion import best_samples, side_by_side
-    from stylegan2_tf.latent.sampling import draw, generator_file, latents_of, load
-    from stylegan2_tf.metrics.sources import Form, read_manifest
+    from stylegan2_tf.latent.sampling import draw, latents_of, load
+    from stylegan2_tf.manifest import generator_file, read_manifest
+    from stylegan2_tf.metrics.sources import Form
 
     loaded, out = load(arguments.model), Path(arguments.out or tempfile.mkdtemp())
     generator, options = loaded.generator, dict(steps=arguments.steps, noise=arguments.noise)
@@ -81,7 +82,7 @@ def main():
         report(targets="own", space=space, **vars(arguments), psnr_min=float(psnr.min()),
                psnr_median=float(np.median(psnr)), over_35=float((psnr > 35).mean()),
                seconds=seconds)
-    fit = read_manifest(generator_file(arguments.model)).get("config", {}).get("fit", "pad")
+    fit = read_manifest(generator_file(arguments.model))["config"].get("fit", "pad")
     real = held_out(arguments.model, Form(loaded.resolution, loaded.channels, fit),
                     arguments.images)
     best = best_samples(generator, real, progress=True)

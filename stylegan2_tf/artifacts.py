@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from stylegan2_tf import files
 from stylegan2_tf.latent.sampling import to_uint8
+from stylegan2_tf.manifest import MANIFEST
 from stylegan2_tf.run_folder import DISCRIMINATOR_NAME, MODEL_NAME
 
 GIF_SIDE = 512  # pixels, at most
@@ -183,7 +184,7 @@ def _hashes_now(path):
 
 
 def _write_manifest(folder, hashes, about):
-    files.write_json(folder / "manifest.json",
+    files.write_json(folder / MANIFEST,
                      {**about, "files": {name: {"sha256": values}
                                          for name, values in hashes.items()}})
 

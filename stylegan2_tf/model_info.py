@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from stylegan2_tf import files
 from stylegan2_tf.archive import check_archive
 from stylegan2_tf.config import TrainConfig
 from stylegan2_tf.data import divide, division_of, find_subjects, printable
 from stylegan2_tf.data.packed import PackedImages
-from stylegan2_tf.errors import DataError, UsageError, one_line
+from stylegan2_tf.errors import DataError, UsageError
 from stylegan2_tf.fields import METRICS
+from stylegan2_tf.manifest import check_hash, generator_file, read_manifest
 from stylegan2_tf.options import SIZES, flag
-from stylegan2_tf.run_folder import DISCRIMINATOR_NAME, MODEL_NAME, find_model
+from stylegan2_tf.run_folder import DISCRIMINATOR_NAME, MODEL_NAME
 from stylegan2_tf.sides import doubled
 from stylegan2_tf.tracking.history import read_log
 
@@ -127,17 +127,13 @@ def read_info(path):
     Raises:
         DataError: There is no model, it is damaged, or the manifest names other hashes.
     """
-    path = Path(path)
-    model_file = path if path.is_file() else find_model(path)
-    if model_file is None:
-        raise DataError(f"{path}: expected a run folder or {MODEL_NAME}, found "
-                        f"{'no model in it yet' if path.exists() else 'nothing there'}")
-    manifest = _read_manifest(model_file.parent)
-    hashes = {model_file.name: _verified(model_file, manifest)}
+    model_file = generator_file(path)
+    manifest = read_manifest(model_file)
+    hashes = {model_file.name: check_hash(model_file, manifest)}
     network, count, versions = _read_archive(model_file, "Generator")
     parameters, other = {"generator": count}, model_file.with_name(DISCRIMINATOR_NAME)
     if model_file.name == MODEL_NAME and other.is_file():
-        hashes[other.name] = _verified(other, manifest)
+        hashes[other.name] = check_hash(other, manifest)
         parameters["discriminator"] = _read_archive(other, "Discriminator")[1]
     run = next((folder for folder in list(model_file.absolute().parents)[1:3]
                 if (folder / "config.json").is_file()), None)
@@ -150,36 +146,6 @@ def read_info(path):
 
 
 # -- the files of the model
-
-
-def _read_manifest(folder):
-    """`manifest.json` with the types that it must have; all empty where there is none."""
-    path = folder / "manifest.json"
-    if not path.exists():
-        return {"files": {}, "config": {}}
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        manifest.setdefault("config", {}).items()
-        for name, entry in manifest["files"].items():
-            if not all(isinstance(value, str) for value in entry["sha256"]):
-                raise ValueError(f"no hashes of {name}")
-        for name, kind in (("step", int), ("nimg", int), ("images", str)):
-            if not isinstance(manifest.get(name, kind()), kind):
-                raise ValueError(f"{name} {manifest[name]!r}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: expected the manifest of a run, found: "
-                        f"{one_line(error)}") from error
-    return manifest
-
-
-def _verified(path, manifest):
-    """SHA-256 of a file. Raises `DataError` if the manifest names another."""
-    found, entry = files.sha256(path), manifest["files"].get(path.name)
-    if entry and found not in entry["sha256"]:
-        raise DataError(f"{path}: expected the SHA-256 {entry['sha256'][0][:12]} of manifest.json, "
-                        f"found {found[:12]}; the file was damaged or replaced: take it from a "
-                        "copy, or let its run save it again")
-    return found
 
 
 def _read_archive(path, kind):

@@ -7,7 +7,8 @@ one for smaller images knows.
 import numpy as np
 
 from stylegan2_tf.errors import DataError
-from stylegan2_tf.latent.sampling import generator_file, load_model
+from stylegan2_tf.latent.sampling import load_model
+from stylegan2_tf.manifest import generator_file
 from stylegan2_tf.networks import Discriminator, Generator
 from stylegan2_tf.run_folder import DISCRIMINATOR_NAME
 

@@ -25,8 +25,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ORDER = ["lazy", "errors", "files", "sides", "options", "presets", "fields",
          "checks", "config", "schedule", "data", "layers",
          "networks", "building", "losses", "augment", "randomness", "updates", "step", "tracking",
-         "run_folder", "checkpoints", "archive", "latent", "transfer", "metrics", "plots",
-         "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "trainer",
+         "run_folder", "manifest", "checkpoints", "archive", "latent", "transfer", "metrics",
+         "plots", "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "trainer",
          "preview", "demo", "export", "model_info", "model_card", "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 

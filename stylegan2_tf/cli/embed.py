@@ -42,8 +42,9 @@ def run(arguments):
 
     import_tensorflow()
     from stylegan2_tf.latent.embedding import generated_styles, measure, projected_styles
-    from stylegan2_tf.latent.sampling import generator_file, load
+    from stylegan2_tf.latent.sampling import load
     from stylegan2_tf.latent.separation import embed_points
+    from stylegan2_tf.manifest import generator_file
 
     model_file = generator_file(arguments.models[0])
     generator = load(model_file).generator
@@ -77,10 +78,10 @@ def _read_real(arguments, generator, model_file):
     """(Images in the form that the model was trained on, class of each, subjects or None)."""
     from stylegan2_tf.data import find_subjects, pack
     from stylegan2_tf.latent.embedding import check_measurable, chosen_images
+    from stylegan2_tf.manifest import read_manifest
     from stylegan2_tf.metrics.images import signed
-    from stylegan2_tf.metrics.sources import read_manifest
 
-    fit = read_manifest(model_file).get("config", {}).get("fit", "pad")
+    fit = read_manifest(model_file)["config"].get("fit", "pad")
     with tempfile.TemporaryDirectory(prefix="stylegan2-tf-") as cache:
         packed = pack(arguments.data, cache, resolution=generator.resolution,
                       channels=generator.channels, fit=fit)

@@ -84,11 +84,12 @@ def _evaluate(arguments, model_file, cache):
 def _read_real(arguments, model_file, cache, form):
     """Training images, hold-out images if the user or the run has any, and subject pattern."""
     from stylegan2_tf.data import check_disjoint
-    from stylegan2_tf.metrics.sources import read_as_trained, read_images, read_manifest
+    from stylegan2_tf.manifest import read_manifest
+    from stylegan2_tf.metrics.sources import read_as_trained, read_images
 
     holdout, pattern = None, arguments.subject_pattern
-    manifest = read_manifest(model_file) if model_file is not None else {}
-    if manifest:
+    manifest = model_file and read_manifest(model_file)
+    if manifest and manifest["config"]:
         train, holdout, lines = read_as_trained(arguments.real, cache, form, manifest)
         if pattern is None and holdout is not None:
             pattern = manifest["config"].get("subject_pattern")

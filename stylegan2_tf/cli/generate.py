@@ -127,12 +127,11 @@ def _write_images(loaded, seeds, strengths, arguments, out, kept, **options):
 
 def _source_shape(model):
     """(Height, width) of the training images before padding, if the run knows one for all."""
-    from stylegan2_tf.latent.sampling import generator_file
-    from stylegan2_tf.metrics.sources import read_manifest
+    from stylegan2_tf.manifest import generator_file, read_manifest
 
     manifest = read_manifest(generator_file(model))
     shape = manifest.get("source_shape")
-    padded = manifest.get("config", {}).get("fit") == "pad"
+    padded = manifest["config"].get("fit") == "pad"
     whole = isinstance(shape, list) and len(shape) == 2 and all(
         isinstance(side, int) and 0 < side < 2**16 for side in shape)
     return shape if padded and whole else None

@@ -86,10 +86,9 @@ def _check(arguments, out):
 
 def _fit(model):
     """How the images were brought to one size when the model was trained."""
-    from stylegan2_tf.latent.sampling import generator_file
-    from stylegan2_tf.metrics.sources import read_manifest
+    from stylegan2_tf.manifest import generator_file, read_manifest
 
-    return read_manifest(generator_file(model)).get("config", {}).get("fit", "pad")
+    return read_manifest(generator_file(model))["config"].get("fit", "pad")
 
 
 def _rows(paths, found, targets, samples):

@@ -1,17 +1,15 @@
 """Load a trained generator and draw images from it, on any Keras backend."""
 
-import json
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from stylegan2_tf import files
 from stylegan2_tf.archive import check_archive
 from stylegan2_tf.errors import DataError, one_line
+from stylegan2_tf.manifest import check_hash, generator_file, read_manifest
 from stylegan2_tf.networks import Generator
-from stylegan2_tf.run_folder import MODEL_NAME, find_model
 
 
 def make_latents(n, z_dim, seed=0):
@@ -160,40 +158,11 @@ def load(path):
 
 def load_model(model_file, kind):
     """Load a model of class `kind` from a `.keras` file. Raises `DataError` as `load` does."""
-    _verify(model_file)
+    model_file = Path(model_file)
+    check_hash(model_file, read_manifest(model_file))
     check_archive(model_file, kind.__name__)
     try:
         return keras.saving.load_model(model_file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds on a damaged archive
         raise DataError(f"{model_file}: expected a model saved by stylegan2_tf, found: "
                         f"{one_line(error)}") from error
-
-
-def generator_file(path):
-    """The generator's file of a run folder, a model folder, or the file itself, as a `Path`.
-
-    Raises:
-        DataError: There is none.
-    """
-    path = Path(path)
-    model_file = path if path.is_file() else find_model(path)
-    if model_file is not None:
-        return model_file
-    raise DataError(f"{path}: expected a run folder or {MODEL_NAME}, found "
-                    f"{'no model in it yet' if path.exists() else 'nothing there'}")
-
-
-def _verify(model_file):
-    """Refuse a file that is not the one its manifest speaks of. Raises `DataError`."""
-    manifest_file = model_file.parent / "manifest.json"
-    if not manifest_file.exists():
-        return
-    try:
-        known = json.loads(manifest_file.read_text(encoding="utf-8"))["files"]
-        accepted = known.get(model_file.name, {}).get("sha256")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{manifest_file}: expected the manifest of a run, found: "
-                        f"{error}") from error
-    if accepted and files.sha256(model_file) not in accepted:
-        raise DataError(f"{model_file}: expected the SHA-256 in {manifest_file.name}, found "
-                        "another; the file was damaged or replaced: export it again")

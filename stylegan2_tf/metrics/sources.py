@@ -5,7 +5,6 @@ Shapes: `N` images, `H W` height and width in pixels, `C` channels.
 
 import collections
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from stylegan2_tf.data.decode import UnreadableImage, opened
 from stylegan2_tf.errors import DataError, UsageError
 from stylegan2_tf.fields import SMALLEST_MEASURED
 from stylegan2_tf.files import sha256
+from stylegan2_tf.manifest import read_manifest
 from stylegan2_tf.run_folder import find_model
 from stylegan2_tf.sides import as_pair, as_text
 
@@ -84,10 +84,10 @@ def draw_images(path, n, seed=0, truncation_psi=1.0):
         to_uint8(draw(loaded.generator, latents[chosen], labels[chosen], truncation_psi))
         for chosen in (slice(start, start + DRAWN_AT_ONCE)
                        for start in range(0, n, DRAWN_AT_ONCE))])
-    fit = manifest.get("config", {}).get("fit", "pad")
+    fit = manifest["config"].get("fit", "pad")
     about = {"generator": str(model_file), "sha256": sha256(model_file), "seed": seed,
              "truncation_psi": truncation_psi, "images": n}
-    whole = as_pair(manifest.get("config", {}).get("resolution", loaded.resolution))
+    whole = as_pair(manifest["config"].get("resolution", loaded.resolution))
     if whole != tuple(loaded.resolution):
         about["notices"] = [f"the training has grown to {as_text(loaded.resolution)} of "
                             f"{as_text(whole)} so far, and is measured there"]
@@ -127,7 +127,7 @@ def read_as_trained(folder, cache, form, manifest):
     """
     packed = _pack(folder, cache, form)
     try:
-        train, held, lines = divide(packed, **division_of(manifest.get("config", {})))
+        train, held, lines = divide(packed, **division_of(manifest["config"]))
     except (DataError, UsageError):  # other names than those of the run
         train = None
     if train is None or manifest.get("images") != train.fingerprint:
@@ -135,15 +135,6 @@ def read_as_trained(folder, cache, form, manifest):
             f"note: {folder} is not what this generator was trained on, or has changed since: "
             "all its images are taken"]
     return _source(folder, train), held and _source(folder, held), lines
-
-
-def read_manifest(model_file):
-    """What the manifest beside a model says about its run; empty where there is none."""
-    try:
-        manifest = json.loads((model_file.parent / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
 
 
 def _pack(folder, cache, form):
