@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import subprocess
 import sys
@@ -160,19 +161,31 @@ def another(request, tmp_path_factory):
     return folder
 
 
-def test_numpy_backend_agrees_without_tensorflow(another, tmp_path):
-    pytest.importorskip("jax", reason="Keras' NumPy backend convolves with jax")
-    expected = stylegan2_tf.load(another).sample(3, seed=4, truncation_psi=0.7)
+def check_backend(backend, folder, tmp_path):
+    """The images of a model must be the same in a process without TensorFlow."""
+    expected = stylegan2_tf.load(folder).sample(3, seed=4, truncation_psi=0.7)
     script = ("import sys\n"
               "sys.modules['tensorflow'] = None  # any import of it fails\n"
               "import numpy, stylegan2_tf, keras\n"
-              "assert keras.backend.backend() == 'numpy'\n"
-              f"images = stylegan2_tf.load(r'{another}').sample(3, 4, 0.7)\n"
+              f"assert keras.backend.backend() == '{backend}'\n"
+              f"images = stylegan2_tf.load(r'{folder}').sample(3, 4, 0.7)\n"
               f"numpy.save(r'{tmp_path}/images.npy', images)\n")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
-                          env={"KERAS_BACKEND": "numpy", "PATH": "", "HOME": str(tmp_path)})
+                          env={"KERAS_BACKEND": backend, "PATH": "", "HOME": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.load(tmp_path / "images.npy"), expected, atol=1e-5)
+
+
+def test_numpy_backend_agrees_without_tensorflow(another, tmp_path):
+    pytest.importorskip("jax", reason="Keras' NumPy backend convolves with jax")
+    check_backend("numpy", another, tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_agree_without_tensorflow(backend, run_folder, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    check_backend(backend, run_folder, tmp_path)
 
 
 def test_missing_empty_and_foreign_paths(tmp_path, run_folder):
