@@ -12,7 +12,7 @@ from stylegan2_tf.networks import (
 
 
 @pytest.mark.parametrize("arch, mapping, synthesis, depth", [
-    ("stylegan2", MappingNetwork, SynthesisNetwork, 2),
+    ("stylegan2", MappingNetwork, SynthesisNetwork, 8),
     ("stylegan", MappingNetwork, StyleGANSynthesis, 8),
     ("dcgan", LatentInput, DCGANSynthesis, None)])
 def test_every_architecture(tiny_config, arch, mapping, synthesis, depth):

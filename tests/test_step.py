@@ -285,7 +285,7 @@ def lengths(tiny_config):
 
     With its seed no activation changes its sign where differences of the lengths are taken.
     """
-    step = make_step(tiny_config(resolution=8, latent=3, seed=1))
+    step = make_step(tiny_config(resolution=8, latent=3, seed=1, mapping_layers=2))
     for conv in step.generator.synthesis.convs:
         conv.noise.strength.assign(30.0)
     noise = step.random.noise(tf.constant(0, tf.int64), 2, Stream.PL_NOISE)
