@@ -227,8 +227,10 @@ def test_formats_hold_the_same_image(home, models, loaded, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["png", "npy"])
-def test_padding_is_undone_where_the_run_knows_of_it(home, models, loaded, tmp_path, kind):
+def test_padding_is_undone_where_the_run_knows_of_it(home, models, loaded, tmp_path, kind, capsys):
     generate(home / "tall", tmp_path, "--format", kind, "--grid", "1x2")
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "size   16x8: of 16x16, without the padding that the training images of 20x10 were given")
     file = tmp_path / f"seed00003.{kind}"
     found = np.load(file)[..., 0] if kind == "npy" else pixels(file) / 127.5 - 1
     whole = draw(models["tall"].generator, make_latents(1, 8, seed=3))[0, ..., 0]
@@ -242,7 +244,7 @@ def test_padding_is_undone_where_the_run_knows_of_it(home, models, loaded, tmp_p
 def test_a_manifest_that_tells_no_shape(tmp_path, shape, fit, expected):
     (tmp_path / "generator.keras").touch()
     (tmp_path / "manifest.json").write_text(json.dumps(
-        {"config": {"fit": fit}, "source_shape": shape}))
+        {"files": {}, "config": {"fit": fit}, "source_shape": shape}))
     assert module._source_shape(tmp_path) == expected
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from stylegan2_tf import files
 from stylegan2_tf.cli import shared
 from stylegan2_tf.errors import UsageError
+from stylegan2_tf.sides import as_text
 
 STRIPS = 16  # seeds that the picture of a direction shows, at most
 FORMATS = {"png": ".png", "png16": ".png", "npy": ".npy"}
@@ -62,6 +63,7 @@ def run(arguments):
         print(f"grid   {out / 'grid.png'}")
     _write_table(seeds, strengths, label, loaded.classes, arguments, out / "seeds.csv")
     print(f"images {len(seeds) * len(strengths):,} in {out}, listed in seeds.csv")
+    _explain_size(arguments.model, loaded.resolution)
     return 0
 
 
@@ -135,6 +137,17 @@ def _source_shape(model):
     whole = isinstance(shape, list) and len(shape) == 2 and all(
         isinstance(side, int) and 0 < side < 2**16 for side in shape)
     return shape if padded and whole else None
+
+
+def _explain_size(model, resolution):
+    """Say so where images are smaller than those that the network makes."""
+    from stylegan2_tf.data.decode import padded_box
+
+    shape = _source_shape(model)
+    height, width = padded_box(shape, resolution)[2:] if shape else resolution
+    if (height, width) != tuple(resolution):
+        print(f"size   {height}x{width}: of {as_text(resolution)}, without the padding that the "
+              f"training images of {as_text(shape)} were given")
 
 
 def _write_image(image, path, kind):
