@@ -3,8 +3,8 @@
     STYLEGAN2_TF_DATA=... python -m benchmarks.conditional [--out DIR] [--kimg 120]
 
 A generator is told "young" or "old" for some people. A linear classifier learns the same from
-other people, and is then asked about real images of the generator's people and about generated
-ones. Writes `swap.png`: the same latents as either class, and the difference.
+these people, and is asked about real images of others and about generated ones; a second one
+learns it from the others. Writes `swap.png`: the same latents as either class, and the difference.
 """
 
 import argparse
@@ -55,17 +55,18 @@ def main():
     packed = pack(data, Path(arguments.out) / "cache", resolution=32, channels=1)
     seen, others, lines = divide(packed, **division_of(config))
     print("\n".join(lines))
-    judge = fit(others.array[:], others.labels)
     loaded = load(folder)
     z = make_latents(GENERATED, loaded.z_dim, seed=1)
     pictures = [to_uint8(draw(loaded.generator, z, np.full(len(z), label))) for label in (0, 1)]
-    scores = judge(np.concatenate(pictures))
-    labels = np.repeat([0, 1], GENERATED)
-    print(json.dumps({
-        "classes": loaded.classes, "real_auc": area_under_curve(judge(seen.array[:]), seen.labels),
-        "generated_auc": area_under_curve(scores, labels),
-        "generated_accuracy": float(((scores > np.median(scores)) == labels).mean()),
-        "swapped_the_right_way": float((scores[GENERATED:] > scores[:GENERATED]).mean())}))
+    for name, learned, asked in (("the generator's people", seen, others),
+                                 ("other people", others, seen)):
+        judge = fit(learned.array[:], learned.labels)
+        scores = judge(np.concatenate(pictures))
+        print(json.dumps({
+            "classifier_of": name, "classes": loaded.classes,
+            "real_auc": area_under_curve(judge(asked.array[:]), asked.labels),
+            "generated_auc": area_under_curve(scores, np.repeat([0, 1], GENERATED)),
+            "swapped_the_right_way": float((scores[GENERATED:] > scores[:GENERATED]).mean())}))
     first, second = (part[:SHOWN].astype(np.int16) for part in pictures)
     rows = np.concatenate([first, second, (second - first) // 2 + 128]).astype(np.uint8)
     save_grid(rows, Path(arguments.out) / "swap.png", columns=SHOWN)
