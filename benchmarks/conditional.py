@@ -2,9 +2,10 @@
 
     STYLEGAN2_TF_DATA=... python -m benchmarks.conditional [--out DIR] [--kimg 120]
 
-A generator is told "young" or "old" for some people. A linear classifier learns the same from
-these people, and is asked about real images of others and about generated ones; a second one
-learns it from the others. Writes `swap.png`: the same latents as either class, and the difference.
+A generator is told "young" or "old" for some people. Small convolutional networks learn the same
+from the other people, whom it never saw, and are asked about real images of the generator's people
+and about generated ones; then the other way round. Writes `swap.png`: the same latents as either
+class, and the difference.
 """
 
 import argparse
@@ -16,20 +17,39 @@ import numpy as np
 from benchmarks import prepare
 from benchmarks.cells import AT_32, train
 
-PENALTY = 30.0  # of the classifier: few people, many pixels
+JUDGES = 3  # networks whose scores are added
+EPOCHS = 30  # of their training
 GENERATED = 512  # of each class
 SHOWN = 8
 FLAGS = ["--conditional", "--holdout", "0.4"]
 
 
 def fit(images, labels):
-    """A linear classifier of images averaged to 16x16. Returns a function: images -> scores."""
-    from stylegan2_tf.latent.linear import LinearClassifier
-    from stylegan2_tf.metrics.extractors import make_extractor
+    """Small classifiers of 32x32 images in `[-1, 1]`. Returns a function: images -> scores."""
+    judges = [_make_judge(seed) for seed in range(JUDGES)]
+    for seed, judge in enumerate(judges):
+        judge.fit(images, labels, batch_size=32, epochs=EPOCHS, verbose=0)
+    return lambda images: sum(judge.predict(images, verbose=0)[:, 0] for judge in judges)
 
-    extractor = make_extractor("pixels")
-    classifier = LinearClassifier(extractor(images), labels == 1, PENALTY)
-    return lambda images: classifier.scores(extractor(images))
+
+def _make_judge(seed):
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(seed)
+    convolutions = (
+        layer for width in (16, 32, 32) for layer in (
+            layers.Conv2D(width, 3, padding="same", activation="relu"), layers.MaxPool2D()))
+    judge = keras.Sequential([
+        layers.RandomTranslation(0.06, 0.06, fill_mode="nearest"),
+        layers.RandomRotation(0.02, fill_mode="nearest"),
+        layers.RandomBrightness(0.1, value_range=(-1, 1)),
+        layers.RandomContrast(0.15),
+        *convolutions, layers.Flatten(), layers.Dropout(0.5),
+        layers.Dense(32, activation="relu"), layers.Dropout(0.5), layers.Dense(1)])
+    judge.compile(keras.optimizers.AdamW(1e-3, weight_decay=1e-2),
+                  keras.losses.BinaryCrossentropy(from_logits=True))
+    return judge
 
 
 def area_under_curve(scores, labels):
@@ -47,6 +67,7 @@ def main():
     from stylegan2_tf.artifacts import save_grid
     from stylegan2_tf.data import divide, division_of, pack
     from stylegan2_tf.latent.sampling import draw, load, make_latents, to_uint8
+    from stylegan2_tf.metrics.images import signed
 
     folder = Path(arguments.out) / "run"
     if not train(data, folder, arguments.kimg, [*AT_32, *FLAGS]):
@@ -57,17 +78,18 @@ def main():
     print("\n".join(lines))
     loaded = load(folder)
     z = make_latents(GENERATED, loaded.z_dim, seed=1)
-    pictures = [to_uint8(draw(loaded.generator, z, np.full(len(z), label))) for label in (0, 1)]
-    for name, learned, asked in (("the generator's people", seen, others),
-                                 ("other people", others, seen)):
-        judge = fit(learned.array[:], learned.labels)
-        scores = judge(np.concatenate(pictures))
+    fakes = [draw(loaded.generator, z, np.full(len(z), label)) for label in (0, 1)]
+    for name, learned, asked in (("other people", others, seen),
+                                 ("the generator's people", seen, others)):
+        judge = fit(signed(learned.array[:]), learned.labels)
+        either = [judge(images) for images in fakes]
         print(json.dumps({
             "classifier_of": name, "classes": loaded.classes,
-            "real_auc": area_under_curve(judge(asked.array[:]), asked.labels),
-            "generated_auc": area_under_curve(scores, np.repeat([0, 1], GENERATED)),
-            "swapped_the_right_way": float((scores[GENERATED:] > scores[:GENERATED]).mean())}))
-    first, second = (part[:SHOWN].astype(np.int16) for part in pictures)
+            "real_auc": area_under_curve(judge(signed(asked.array[:])), asked.labels),
+            "generated_auc": area_under_curve(np.concatenate(either),
+                                              np.repeat([0, 1], GENERATED)),
+            "swapped_the_right_way": float((either[1] > either[0]).mean())}), flush=True)
+    first, second = (to_uint8(images[:SHOWN]).astype(np.int16) for images in fakes)
     rows = np.concatenate([first, second, (second - first) // 2 + 128]).astype(np.uint8)
     save_grid(rows, Path(arguments.out) / "swap.png", columns=SHOWN)
 
