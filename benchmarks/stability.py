@@ -44,7 +44,7 @@ def make_cells():
     cells["64 px, plain"] = ("long", half_an_hour, [*AT_64, *PLAIN])
     for name, flags in (("augmented", []), ("not augmented", ["--augment", "none"])):
         cells[f"300 images, {name}"] = (
-            "few-images", 60, [*AT_32, "--max-images", "300", *flags])
+            "few-images", 96, [*AT_32, "--max-images", "300", *flags])
     return cells
 
 
