@@ -214,7 +214,5 @@ def _from_cache(record, config, fingerprint):
     if train.fingerprint != fingerprint:
         return None
     people = known and (len(set(known[:len(train)])), len(set(known[len(train):])))
-    counts = {name: 0 for name in train.classes}
-    for label in () if train.labels is None else train.labels:
-        counts[train.classes[label]] += 1
-    return Images(fingerprint, len(train), len(others), *(people or ()), classes=counts)
+    return Images(fingerprint, len(train), len(others), *(people or ()),
+                  classes=dict(zip(train.classes, train.class_counts, strict=True)))

@@ -56,14 +56,15 @@ def run(arguments):
     label = None if arguments.label is None else loaded.classes.index(arguments.label)
     shared.make_folder(out)
     (out / "seeds.csv").unlink(missing_ok=True)  # a kill must not leave it beside other images
-    shown = _write_images(loaded, seeds, strengths, arguments, out, kept=rows * columns,
+    shape = _source_shape(arguments.model)
+    shown = _write_images(loaded, seeds, strengths, arguments, out, shape, kept=rows * columns,
                           label=label, step=step)
     if shown:
         _write_grid(shown, columns, out / "grid.png")
         print(f"grid   {out / 'grid.png'}")
     _write_table(seeds, strengths, label, loaded.classes, arguments, out / "seeds.csv")
     print(f"images {len(seeds) * len(strengths):,} in {out}, listed in seeds.csv")
-    _explain_size(arguments.model, loaded.resolution)
+    _explain_size(shape, loaded.resolution)
     return 0
 
 
@@ -109,15 +110,14 @@ def _check_model(arguments, generator, step):
                          f"{arguments.direction}; it belongs to another model")
 
 
-def _write_images(loaded, seeds, strengths, arguments, out, kept, **options):
+def _write_images(loaded, seeds, strengths, arguments, out, shape, kept, **options):
     """Write a file for each seed and strength. Returns the first `kept` images."""
     from tqdm import tqdm
 
     from stylegan2_tf.latent.formats import unpadded
     from stylegan2_tf.latent.series import draw_series
 
-    shape, shown = _source_shape(arguments.model), []
-    items = itertools.product(seeds, strengths)
+    shown, items = [], itertools.product(seeds, strengths)
     drawn = draw_series(loaded, items, truncation_psi=arguments.truncation_psi,
                         noise=arguments.noise, **options)
     for item, image in tqdm(drawn, total=len(seeds) * len(strengths), unit="img", disable=None):
@@ -139,11 +139,10 @@ def _source_shape(model):
     return shape if padded and whole else None
 
 
-def _explain_size(model, resolution):
+def _explain_size(shape, resolution):
     """Say so where images are smaller than those that the network makes."""
     from stylegan2_tf.data.decode import padded_box
 
-    shape = _source_shape(model)
     height, width = padded_box(shape, resolution)[2:] if shape else resolution
     if (height, width) != tuple(resolution):
         print(f"size   {height}x{width}: of {as_text(resolution)}, without the padding that the "

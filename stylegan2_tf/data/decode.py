@@ -161,6 +161,16 @@ def padded_box(shape, resolution):
     return (resolution[0] - height) // 2, (resolution[1] - width) // 2, height, width
 
 
+def signed(images):
+    """Pixels of images, of any shape, as float32 in `[-1, 1]`, black to white.
+
+    uint8 and uint16 are scaled by their range; floats are taken to be in `[-1, 1]` already.
+    """
+    if images.dtype.kind == "u":
+        return images.astype(np.float32) * (2.0 / np.iinfo(images.dtype).max) - np.float32(1)
+    return np.asarray(images, np.float32)
+
+
 def check_channels(channels):
     """Raise `UsageError` unless `channels` is 1, 3 or 4."""
     if channels not in (1, 3, 4):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stylegan2_tf.data import UnreadableImage, find_images, fit_image, read_image
+from stylegan2_tf.data.decode import signed
 from stylegan2_tf.errors import DataError, UsageError
 
 
@@ -43,8 +44,7 @@ def read_targets(paths, resolution, channels, fit="pad"):
     images = []
     for path in paths:
         try:
-            pixels = fit_image(read_image(path, channels), resolution, fit)
+            images.append(signed(fit_image(read_image(path, channels), resolution, fit)))
         except UnreadableImage as error:
             raise DataError(f"IMAGE {path}: expected an image, found: {error}") from error
-        images.append(pixels.astype(np.float32) * (2.0 / np.iinfo(pixels.dtype).max) - 1.0)
-    return np.stack(images).astype(np.float32)
+    return np.stack(images)

@@ -5,17 +5,9 @@ Shapes: `N` images, `H W` height and width in pixels, `C` channels.
 
 import numpy as np
 
+from stylegan2_tf.data.decode import signed
+
 BLOCK = 256  # images that are floating-point numbers at once
-
-
-def signed(images):
-    """Images `[N, H, W, C]` as float32 in `[-1, 1]`, black to white.
-
-    uint8 and uint16 are scaled by their range; floats are taken to be in `[-1, 1]` already.
-    """
-    if images.dtype.kind == "u":
-        return images.astype(np.float32) * (2.0 / np.iinfo(images.dtype).max) - np.float32(1)
-    return np.asarray(images, np.float32)
 
 
 def blocks(images, size=BLOCK):

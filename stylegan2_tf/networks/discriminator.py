@@ -16,7 +16,7 @@ from stylegan2_tf.layers import (
     downsample,
     normalized,
 )
-from stylegan2_tf.networks.parts import describe, restore
+from stylegan2_tf.networks.parts import check_label, describe, restore
 from stylegan2_tf.sides import halvings
 
 DENSE_RESOLUTION = 4  # larger maps are brought here first: dense weights grow with the area
@@ -90,9 +90,7 @@ class DiscriminatorHead(keras.layers.Layer):
         return self.hidden(ops.reshape(x, (-1, math.prod(x.shape[1:]))))
 
     def call(self, x, label=None):
-        if (label is not None) != bool(self.label_dim):
-            raise ValueError(f"Argument `label` must be given if there are classes, and only then "
-                             f"(there are {self.label_dim}). Received: label={label}")
+        check_label(label, self.label_dim)
         features = self.features(x)
         score = ops.cast(self.score(features), "float32")
         if label is None:

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from stylegan2_tf.layers import EqualizedDense, PixelNormalization
+from stylegan2_tf.networks.parts import check_label
 
 MAPPING_LR_MULTIPLIER = 0.01
 
@@ -58,9 +59,7 @@ class LatentInput(keras.layers.Layer):
             self.embed.build((None, self.label_dim))
 
     def call(self, z, label=None):
-        if (label is not None) != bool(self.label_dim):
-            raise ValueError(f"Argument `label` must be given if there are classes, and only then "
-                             f"(there are {self.label_dim}). Received: label={label}")
+        check_label(label, self.label_dim)
         w = self.normalize(z)
         if label is None:
             return w

@@ -30,3 +30,10 @@ def restore(config, names):
     """`config` with the layers called `names` made from their descriptions."""
     return {**config, **{name: keras.saving.deserialize_keras_object(config[name])
                          for name in names}}
+
+
+def check_label(label, label_dim):
+    """Refuse a missing label, or one of a network without classes. Raises `ValueError`."""
+    if (label is not None) != bool(label_dim):
+        raise ValueError(f"Argument `label` must be given if there are classes, and only then "
+                         f"(there are {label_dim}). Received: label={label}")
