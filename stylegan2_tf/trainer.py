@@ -1,8 +1,6 @@
 """The training loop: counters, fade-in, logging, pictures, signals, when to save."""
 
-import contextlib
 import math
-import signal
 import sys
 import time
 
@@ -18,6 +16,7 @@ from stylegan2_tf.errors import NumericalError
 from stylegan2_tf.examiner import Examiner
 from stylegan2_tf.fields import METRICS
 from stylegan2_tf.schedule import Schedule
+from stylegan2_tf.signals import first_signal
 from stylegan2_tf.step import TrainStep
 from stylegan2_tf.tracking import make_trackers
 from stylegan2_tf.tracking.columns import COLUMNS, TERMS
@@ -87,7 +86,7 @@ class Trainer:
         self.trackers.start(self.config.to_json())
         status = "failed"
         try:
-            with self._signals(), self._progress() as progress:
+            with first_signal(self._remember), self._progress() as progress:
                 with forgiving("samples/reals.png"):
                     self.album.begin()
                 self._loop(progress)
@@ -281,20 +280,5 @@ class Trainer:
         return tqdm(total=self.total, initial=self.nimg, unit="img", unit_scale=True,
                     disable=not sys.stderr.isatty(), dynamic_ncols=True)
 
-    @contextlib.contextmanager
-    def _signals(self):
-        """The first SIGTERM or SIGINT is remembered for the loop; a second acts at once."""
-        def remember(number, frame):
-            self.signal = number
-            for either in before:
-                signal.signal(either, signal.SIG_DFL)
-            print(f"{signal.Signals(number).name}: finishing this step, then saving; once more "
-                  "stops at once", file=sys.stderr)
-
-        before = {number: signal.signal(number, remember)
-                  for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _remember(self, number):
+        self.signal = number

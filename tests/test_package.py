@@ -26,8 +26,8 @@ ORDER = ["lazy", "errors", "files", "sides", "options", "presets", "fields",
          "checks", "config", "schedule", "data", "layers",
          "networks", "building", "losses", "augment", "randomness", "updates", "step", "tracking",
          "run_folder", "manifest", "checkpoints", "archive", "latent", "transfer", "metrics",
-         "plots", "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "trainer",
-         "preview", "demo", "export", "model_info", "model_card", "cli", "__main__"]
+         "plots", "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "signals",
+         "trainer", "preview", "demo", "export", "model_info", "model_card", "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 
 

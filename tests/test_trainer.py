@@ -142,21 +142,22 @@ def test_resuming_in_the_same_process_is_exact(tiny_config, make_trainer, tmp_pa
     assert [row["step"] for row in rows(tmp_path / "part")] == ["5", "10", "15"]
 
 
-def test_a_signal_saves_and_stops(tiny_config, make_trainer, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_stops(tiny_config, make_trainer, tmp_path, monkeypatch, number):
     trainer = make_trainer(tiny_config(epochs=50), tmp_path)
     step = trainer.step_function.__call__
 
     def step_then_signal(*arguments):
         if trainer.step == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         return step(*arguments)
 
     monkeypatch.setattr(trainer, "step_function",
                         Proxy(trainer.step_function, step_then_signal))
-    assert trainer.run() == 143
+    assert trainer.run() == 128 + number
     assert trainer.step == 8
     assert (tmp_path / "checkpoints" / "step-00000008" / "meta.json").exists()
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == signal.SIG_DFL
 
 
 class Proxy:
