@@ -30,7 +30,7 @@ def train(config, packed, kimg):
     from stylegan2_tf.step import TrainStep
 
     step = TrainStep(*make_networks(config), config)
-    stream = iter(batches(packed, batch=config.batch, seed=config.seed))
+    stream = batches(packed, batch=config.batch, seed=config.seed)
     started = time.perf_counter()
     for nimg in range(0, int(1000 * kimg), config.batch):
         images, _ = next(stream)

@@ -3,7 +3,10 @@
 Resuming therefore needs one number, and no state of an iterator.
 """
 
+import collections
+import concurrent.futures
 import functools
+import itertools
 
 import numpy as np
 import tensorflow as tf
@@ -41,7 +44,10 @@ def order(seed, position, count, num_images):
 
 
 def batches(packed, *, batch, seed, start=0):
-    """Serve `PackedImages` as endless batches of raw integers.
+    """Serve `PackedImages` as endless batches of raw integers, gathered in the background.
+
+    Not by `tf.data`: an iterator of its that calls Python hangs the interpreter at its end if it
+    is still alive then, as it is in a notebook.
 
     Args:
         packed: What `pack` returned.
@@ -49,26 +55,24 @@ def batches(packed, *, batch, seed, start=0):
         seed: Integer, 0 or more; the order is `order(seed, ...)`.
         start: The image counter to go on from, such as the one of a checkpoint.
 
-    Returns:
-        `tf.data.Dataset` of pairs with static shapes: images `[batch, H, W, C]`, uint8 in
-        0..255 or uint16 in 0..65535 (make them floats with `to_float`), and their class
-        indices, int32 `[batch]`, zeros where `packed` carries no labels.
+    Yields:
+        Pairs of NumPy arrays: images `[batch, H, W, C]`, uint8 in 0..255 or uint16 in 0..65535
+        (make them floats with `to_float`), and their class indices, int32 `[batch]`, zeros where
+        `packed` carries no labels.
     """
     array = packed.array
     labels = np.zeros(len(array), np.int32) if packed.labels is None else packed.labels
 
     def gather(position):
-        chosen = order(seed, int(position), batch, len(array))
-        return array[chosen], labels[chosen].astype(np.int32)
+        chosen = order(seed, position, batch, len(array))
+        return np.asarray(array[chosen]), labels[chosen].astype(np.int32)
 
-    def load(position):
-        images, indices = tf.numpy_function(gather, [position], (array.dtype, tf.int32),
-                                            stateful=False)
-        return (tf.ensure_shape(images, (batch, *array.shape[1:])),
-                tf.ensure_shape(indices, (batch,)))
-
-    positions = tf.data.Dataset.counter(start, step=batch, dtype=tf.int64)
-    return positions.map(load, num_parallel_calls=2, deterministic=True).prefetch(PREFETCH)
+    positions = itertools.count(start, batch)
+    with concurrent.futures.ThreadPoolExecutor(1, "batches") as pool:
+        ready = collections.deque(pool.submit(gather, next(positions)) for _ in range(PREFETCH))
+        while True:
+            ready.append(pool.submit(gather, next(positions)))
+            yield ready.popleft().result()
 
 
 def to_float(images):
