@@ -6,11 +6,16 @@ from stylegan2_tf.options import flag, read_numbers
 from stylegan2_tf.presets import STYLES
 from stylegan2_tf.sides import as_pair, as_text, doublings, smallest_base
 
+# What a network has at most; `archive` reads no larger one.
+LAYERS = 64  # of the mapping network
+SIDE = 2**13  # pixels of an image
+WIDEST = 2**16  # channels of a layer
+
 
 def check_all(config):
     """Refuse a `TrainConfig` that no training can follow. Raises `UsageError`."""
-    for check in (_check_sizes, _check_arch, _check_classes, _check_progressive, _check_augment,
-                  _check_metrics):
+    for check in (_check_sizes, _check_bounds, _check_arch, _check_classes, _check_progressive,
+                  _check_augment, _check_metrics):
         check(config)
 
 
@@ -38,6 +43,20 @@ def _check_sizes(config):
         if config.attention not in common:
             raise UsageError("--attention: expected the longer side of maps that both networks "
                              f"have ({', '.join(map(str, common))}), found {config.attention}")
+
+
+def _check_bounds(config):
+    """Refuse networks that no computer holds, and whose saved models would not be read again."""
+    for name, found, most in (
+            ("resolution", max(config.sides), SIDE),
+            ("mapping_layers", config.mapping_depth, LAYERS),
+            ("latent", config.latent, WIDEST), ("w_dim", config.w_units, WIDEST),
+            ("g_init_filters", config.generator_filters[0], WIDEST),
+            ("d_input_filters", config.discriminator_filters[-1], WIDEST)):
+        if found > most:
+            given = getattr(config, name)
+            raise UsageError(f"{flag(name)}: expected at most {most}, found {given}"
+                             + f", which grows to {found}" * (found != given))
 
 
 def _bases(sides):

@@ -12,7 +12,14 @@ import math
 
 from stylegan2_tf.checks import check_all
 from stylegan2_tf.errors import UsageError
-from stylegan2_tf.fields import LR_SCALES, METRICS, METRICS_KIMG, SMALLEST_MEASURED, Fields
+from stylegan2_tf.fields import (
+    LR_SCALES,
+    METRICS,
+    METRICS_KIMG,
+    PRIVATE,
+    SMALLEST_MEASURED,
+    Fields,
+)
 from stylegan2_tf.options import (
     AUTO,
     SIZES,
@@ -177,6 +184,14 @@ class TrainConfig(Fields):
     def to_json(self):
         """The configuration as a plain dict, every field by name."""
         return dataclasses.asdict(self)
+
+    def public(self):
+        """`to_json` for logs and models, which are shared: without `fields.PRIVATE`.
+
+        Of these, None stays for what was not given, so that an absent one was given.
+        """
+        return {name: value for name, value in self.to_json().items()
+                if name not in PRIVATE or value is None}
 
 
 def make_config(given):

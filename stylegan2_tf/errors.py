@@ -40,5 +40,9 @@ class LockedError(StyleGANError):
 
 
 def one_line(error):
-    """The text of another library's error as one line of at most 200 characters."""
-    return " ".join(str(error).split())[:200]
+    """The text of another library's error as one line of at most 200 characters.
+
+    A longer one keeps both ends: TensorFlow names its node first and the reason last.
+    """
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:100]} ... {text[-95:]}"

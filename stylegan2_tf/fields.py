@@ -23,6 +23,10 @@ PIPES = ("mri", "color", "none")  # of augmentation; see `augment/`
 # number; WGAN-GP wants 0.001 (PG appendix A.1).
 LR_SCALES = {"cross-entropy": 12.5, "relativistic": 12.5, "wgan-gp": 5.0}
 
+# Fields that hold paths of the user, or tell how folders and files of patients are called: they
+# stand in OUT/config.json only, never in logs, saved models and model cards.
+PRIVATE = ("data_dir", "output_dir", "cache", "labels", "init_from", "subject_pattern", "classes")
+
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
@@ -80,6 +84,10 @@ class Fields:
         None, "with --progressive: batch of each stage, a list such as 128,128,64,32, whose last "
         "number holds for the rest; not given: --batch", group="networks", unit="images")
 
+    precision: str = option("float32", "numbers that both networks compute with: bfloat16 and "
+                            "float16 are faster where the hardware multiplies them; auto: bfloat16 "
+                            "on a CPU with AMX or a GPU from Ampere on, else float32",
+                            group="training", choices=("float32", "bfloat16", "float16", "auto"))
     batch: int = option(128, "images in a step", group="training", unit="images",
                         minimum=GROUP_SIZE)
     epochs: int = option(20, "length of the run", group="training", unit="epochs", minimum=1)

@@ -68,6 +68,11 @@ def sha256(path):
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest(content):
+    """Return the hexadecimal SHA-256 of `content` as JSON: what a file can say of itself."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def sweep(folder):
     """Remove what killed writers left in `folder` (names that start with `.tmp-`)."""
     for leftover in Path(folder).glob(".tmp-*"):

@@ -10,6 +10,7 @@ from stylegan2_tf.sides import as_pair
 
 Sides = int | str  # the type of a side, or of height and width such as 240x256
 AUTO = "auto"  # on the command line: as if not given, and over a preset
+LARGEST = 2**31 - 1  # of whole numbers
 SIZES = ("g_input_res", "g_init_filters", "d_final_res", "d_input_filters", "fade_in_base")
 
 
@@ -47,7 +48,7 @@ def check_value(field, value):
     if isinstance(value, bool) != (kind is bool) or not isinstance(
             value, (int, float) if kind is float else kind):
         wrong = f"a value of type {kind.__name__}"
-    elif kind is float and not math.isfinite(value):
+    elif isinstance(value, float) and not math.isfinite(value):
         wrong = "a finite number"
     elif meta["choices"] and value not in meta["choices"]:
         wrong = "one of " + ", ".join(map(str, meta["choices"]))
@@ -57,6 +58,8 @@ def check_value(field, value):
         wrong = f"a number above {meta['above']}"
     elif meta["below"] is not None and value >= meta["below"]:
         wrong = f"a number below {meta['below']}"
+    elif isinstance(value, int) and value > LARGEST:
+        wrong = f"at most {LARGEST}"
     if wrong:
         raise UsageError(f"{flag(field.name)}: expected {wrong}, found {value!r}")
 

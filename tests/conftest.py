@@ -4,14 +4,11 @@ import os
 import sys
 
 import pytest
+from tiny import TINY
 
 from stylegan2_tf.config import TrainConfig
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when a test imports TensorFlow
-
-TINY = dict(data_dir="data", output_dir="out", g_input_res=4, g_init_filters=8, d_final_res=4,
-            d_input_filters=4, fade_in_base=4.0, resolution=16, batch=4, latent=8, epochs=2, val=4,
-            metrics="none")
 
 
 @pytest.fixture(autouse=True)

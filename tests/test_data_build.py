@@ -28,7 +28,8 @@ def ramp(start=0, dtype=np.uint8):
 def written(tmp_path, results, dtype=np.uint8):
     names = [f"{i}.png" for i in range(len(results))]
     path = tmp_path / "images.npy"
-    notices, skipped = build.write(path, results, names, (8, 8, 1), np.dtype(dtype))
+    notices, digests, skipped = build.write(path, results, names, (8, 8, 1), np.dtype(dtype))
+    assert len(digests) == len(results) - len(skipped)
     return np.load(path), notices, skipped
 
 
@@ -105,6 +106,24 @@ def test_notices_count(tmp_path):
         "one value everywhere in 1 of 3 images",
         "the same pixels as an earlier image in 1 of 3 images",
     ]
+
+
+def test_a_digest_is_that_of_the_pixels_and_is_made_once(tmp_path, monkeypatch):
+    def digests(results, dtype):
+        names = [str(index) for index in range(len(results))]
+        return build.write(tmp_path / "a.npy", results, names, (8, 8, 1), np.dtype(dtype))[1]
+
+    made, original = [], build.hashlib.blake2b
+    monkeypatch.setattr(build.hashlib, "blake2b",
+                        lambda *a, **more: made.append(1) or original(*a, **more))
+    wide = np.arange(128, dtype=np.uint8).reshape(8, 16, 1)[:, 4:12]
+    results = [(ramp(), []), (ramp(1), []), (ramp(), []), (wide, [])]
+    found = digests(results, np.uint8)
+    assert len(made) == 4
+    assert found == [original(image.tobytes(), digest_size=16).hexdigest()
+                     for image in (ramp(), ramp(1), ramp(), wide)]
+    deep = ramp(60_000, np.uint16)  # it makes the array 16 bits deep, and no other image differ
+    assert digests([*results, (deep, [])], np.uint16)[:4] == found
 
 
 def test_12_bit_values_in_16_bits_are_noticed(tmp_path):

@@ -76,6 +76,8 @@ def test_the_images_in_the_order_of_their_names(folder, cache):
     content = (home(cache) / "images.npy").read_bytes()
     assert images.fingerprint == hashlib.sha256(content).hexdigest()
     assert images.notices == () and images.skipped == {}
+    assert images.digests == tuple(hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest()
+                                   for image in images.array)
 
 
 def test_a_pair_as_resolution(folder, cache):
@@ -88,7 +90,8 @@ def test_the_second_call_decodes_nothing(folder, cache, no_decoding):
     no_decoding()
     second = pack(folder, cache, **OPTIONS)
     np.testing.assert_array_equal(first.array, second.array)
-    assert (first.fingerprint, first.names) == (second.fingerprint, second.names)
+    assert (first.fingerprint, first.names, first.digests) == (
+        second.fingerprint, second.names, second.digests)
     third = pack(os.path.relpath(folder), cache, **OPTIONS)  # the same folder, spelled anew
     assert third.fingerprint == first.fingerprint
 
@@ -130,6 +133,8 @@ def test_a_change_of_the_folder_is_noticed(folder, cache, change):
     after = pack(folder, cache, **OPTIONS)
     same_pixels = change is touch
     assert (after.fingerprint == before.fingerprint) == same_pixels
+    assert (after.digests == before.digests) == same_pixels
+    assert len(after.digests) == len(after)
     assert len(after) == 12 + (change is add) - (change is remove)
     assert len(list(cache.iterdir())) == 1
 
@@ -141,7 +146,8 @@ def test_the_fingerprint_depends_on_pixels_and_order_only(folder, cache, tmp_pat
     assert copy.fingerprint == before.fingerprint and copy.names != before.names
 
 
-@pytest.mark.parametrize("damage", ["cut", "longer", "gone", "no record", "half a record", "text"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "gone", "no record", "half a record", "text",
+                                    "no digests", "too few digests"])
 def test_a_damaged_cache_is_built_again(folder, cache, damage):
     before = pack(folder, cache, **OPTIONS)
     array, record = home(cache) / "images.npy", home(cache) / "images.json"
@@ -156,10 +162,15 @@ def test_a_damaged_cache_is_built_again(folder, cache, damage):
         record.unlink()
     elif damage == "half a record":
         record.write_text(record.read_text()[:200])
+    elif damage.endswith("digests"):  # the cache of an older version has none
+        about = json.loads(record.read_text())
+        digests = about.pop("digests")
+        about |= {"digests": digests[1:]} if "few" in damage else {}
+        record.write_text(json.dumps(about))
     else:
         array.write_text("not an array")
     after = pack(folder, cache, **OPTIONS)
-    assert after.fingerprint == before.fingerprint
+    assert after.fingerprint == before.fingerprint and after.digests == before.digests
     assert array.read_bytes() == content
 
 
@@ -358,6 +369,8 @@ def test_a_part_reads_its_rows_only(folder, cache):
     whole = pack(folder, cache, **OPTIONS)
     part = whole.part(np.array([1, 4]))
     assert len(part) == 2 and part.names == (whole.names[1], whole.names[4])
+    assert part.digests == (whole.digests[1], whole.digests[4])
+    assert dataclasses.replace(whole, digests=()).part(np.array([1, 4])).digests == ()
     assert part.array.shape == (2, 8, 8, 1) and part.array.dtype == whole.array.dtype
     np.testing.assert_array_equal(part.array[np.array([1, 0])], whole.array[[4, 1]])
     np.testing.assert_array_equal(part.array[:], whole.array[[1, 4]])

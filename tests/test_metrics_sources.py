@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from stylegan2_tf import artifacts
+from stylegan2_tf.data import divide, division_of, read_image
 from stylegan2_tf.errors import DataError, UsageError
+from stylegan2_tf.latent import listing
 from stylegan2_tf.metrics import sources
 from stylegan2_tf.metrics.sources import Form
 
@@ -64,6 +66,54 @@ def test_reading_brings_all_images_to_the_form(make_folder, tmp_path):
     assert source.about["images"] == 2 and len(source.about["fingerprint"]) == 64
 
 
+@pytest.fixture
+def generated(make_folder):
+    """A folder as `generate --grid` leaves it, of two classes, and a stale image."""
+    def make(ending=".png"):
+        folder = make_folder("generated")
+        for name in ("AD", "NC"):
+            part = make_folder(f"generated/{name}", (16, 16), (16, 16))
+            listed = [f"seed0000{number}{ending}" for number in range(2)]
+            for number, file in enumerate(listed):
+                (part / f"{number}.png").rename(part / file)
+            listing.begin(part, [[file, *range(8)] for file in listed])
+            listing.finish(part)
+            Image.fromarray(np.zeros((32, 48), np.uint8)).save(part / "grid.png")
+        (folder / "NC" / "seed00007.png").write_bytes((folder / "NC" / "grid.png").read_bytes())
+        return folder
+    return make
+
+
+def test_a_grid_of_generated_images_is_none_of_them(generated, tmp_path):
+    folder = generated()
+    form = sources.find_form(folder)
+    assert form == Form((16, 16), 1, "pad")
+    source = sources.read_images(folder, tmp_path / "cache", form)
+    assert source.names == ("AD/seed00000.png", "AD/seed00001.png", "NC/seed00000.png",
+                            "NC/seed00001.png")
+    assert source.images.shape == (4, 16, 16, 1) and source.about["images"] == 4
+    assert source.about["notices"][-1] == ("not in the seeds.csv beside, and so left out: 3, such "
+                                           "as AD/grid.png")
+    expected = np.stack([read_image(folder / name, 1)[..., 0] for name in source.names])
+    np.testing.assert_array_equal(source.images[:][..., 0], expected)
+
+
+def test_a_list_of_other_people_is_not_followed(make_folder, tmp_path):
+    folder = make_folder("images", (16, 16), (16, 16))
+    (folder / "seeds.csv").write_text("seed,file\n1,0.png\n")
+    source = sources.read_images(folder, tmp_path / "cache", sources.find_form(folder))
+    assert source.names == ("0.png", "1.png") and source.about["notices"] == []
+
+
+def test_a_folder_of_numbers_and_a_grid_holds_no_image(generated, tmp_path):
+    folder = generated(".npy")
+    for read in (lambda: sources.find_form(folder),
+                 lambda: sources.read_images(folder, tmp_path / "cache", Form((16, 16), 1, "pad"))):
+        with pytest.raises(DataError, match="expected images that seeds.csv lists, found others on"
+                                            "ly, such as AD/grid.png; of `generate --format npy`"):
+            read()
+
+
 @pytest.mark.parametrize("inside", ["", "Model", "Model/generator.keras"])
 def test_a_generator_is_found_in_its_run(run, inside):
     found = sources.find_generator(run / inside)
@@ -117,3 +167,26 @@ def test_a_network_that_still_grows_says_so(tmp_path, tiny_config):
 def test_a_missing_generator_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="nothing there"):
         sources.draw_images(tmp_path / "absent.keras", 2)
+
+
+def test_what_a_manifest_keeps_to_itself_is_named(make_folder, tmp_path, tiny_config):
+    """The run held out others than the built-in patterns would: only its run folder says whom."""
+    folder, form = make_folder("people", *[(16, 16)] * 8), Form((16, 16), 1, "pad")
+    for index in range(8):
+        (folder / f"{index}.png").rename(folder / f"case_{index}0{index % 4}_slice_{index}.png")
+    config = tiny_config(holdout=0.25, subject_pattern=r"case_\d(\d\d)")
+    whole = sources.read_as_trained(folder, tmp_path / "cache", form, {"config": {}})[0]
+    packed = sources._pack(folder, tmp_path / "cache", form)
+    train = divide(packed, **division_of(config.to_json()))[0]
+    manifest = {"images": train.fingerprint, "config": config.public()}
+    source, held, lines = sources.read_as_trained(folder, tmp_path / "cache", form, manifest)
+    assert held is None and source.names == whole.names
+    assert lines == [f"note: {folder} is not what this generator was trained on, or has changed "
+                     "since: all its images are taken (only its run folder tells its "
+                     "--subject-pattern)"]
+    manifest["config"] = config.to_json()
+    source, held, _ = sources.read_as_trained(folder, tmp_path / "cache", form, manifest)
+    assert (len(source.names), len(held.names)) == (6, 2)
+    manifest["images"] = "another"
+    _, _, lines = sources.read_as_trained(folder, tmp_path / "cache", form, manifest)
+    assert "all its images are taken" in lines[0] and "tells its" not in lines[0]

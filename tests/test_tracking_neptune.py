@@ -35,7 +35,7 @@ def set_server(monkeypatch, address):
 def fill(folder, status="finished"):
     Image.new("L", (8, 8), 7).save(folder / "secret_case_161.png")
     (folder / "model.keras").write_bytes(b"x" * 100_000)
-    log = NeptuneLog(folder / "neptune", name="trial")
+    log = NeptuneLog(folder / "neptune")
     log.start({"batch": 64, "lr": 2e-4, "seed": 2**40, "n": True, "note": None, "path": "a b"})
     for step in range(1, 6):
         values = {"g_loss": 1 / step, "d_loss": float("nan"), "eval/swd": 0.5}

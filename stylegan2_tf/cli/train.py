@@ -75,6 +75,8 @@ def _train(config, folder):
     check_count(config, len(find_images(config.data_dir)))
     packed = pack(config.data_dir, config.cache or folder.path / "cache",
                   resolution=config.sides, channels=config.channels, fit=config.fit)
+    for line in folder.compare_images(packed):
+        print(line)
     images, holdout, lines = divide(packed, **division_of(config.to_json()))
     check_count(config, len(images))
     for line in [*(f"note: {notice}" for notice in packed.notices), *lines]:
@@ -85,7 +87,8 @@ def _train(config, folder):
 
     with _explained_memory(config):
         trainer = Trainer(config, images, folder, holdout)
-        for line in summary(config, len(images), trainer.step_function):
+        for line in [*folder.compare_environment(),
+                     *summary(config, len(images), trainer.step_function)]:
             print(line)
         code = trainer.run()
     print(f"pictures {folder.samples}\ngif      {folder.path / 'training.gif'}\n"

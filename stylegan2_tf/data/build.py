@@ -55,8 +55,9 @@ def survey(paths, progress):
             deep = deep or decode.is_deep(image)
             sizes.append((image.height, image.width))
     large = sum(map(math.prod, sizes)) >= THREADS_PAY_FROM * max(1, len(sizes))
-    # Each may hold an image of up to `decode.MAX_PIXELS`, about 1 GB of work space.
-    threads = min(8, os.cpu_count()) if large else 1
+    # Together they hold no more pixels than the largest image may have, which takes 0.8 GB.
+    threads = min(8, os.cpu_count(), decode.MAX_PIXELS // max(map(math.prod, sizes))) if (
+        large) else 1
     shape = sizes[0] if len(set(sizes)) == 1 else None
     return Survey(np.dtype(np.uint16 if deep else np.uint8), threads, shape)
 
@@ -86,7 +87,8 @@ def write(path, images, names, shape, dtype):
         dtype: uint8 or uint16; 8-bit images are multiplied by 257 for uint16.
 
     Returns:
-        `(notices, skipped)`: sentences for the user; relative path -> reason.
+        `(notices, digests, skipped)`: sentences for the user; a digest of the pixels of each
+        image written, as it was before any multiplication; relative path -> reason.
 
     Raises:
         DataError: More than 1 % can't be read.
@@ -99,17 +101,15 @@ def write(path, images, names, shape, dtype):
             if image is None:
                 skipped[name] = notes
                 continue
-            deep = image.dtype == np.uint16
-            if dtype == np.uint16 and not deep:
-                image = image.astype(np.uint16) * 257
             image = np.ascontiguousarray(image)
-            findings.add(image, notes, deep)
-            stream.write(image)
+            findings.add(image, notes)
+            # One 16-bit image deepens all others: what tells them apart must not change by it.
+            stream.write(image if image.dtype == dtype else image * np.uint16(257))
         _refuse_many(skipped, len(names))
         # NumPy pads the header for any length, so the images stay where they are.
         stream.seek(0)
         _write_header(stream, (len(names) - len(skipped), *shape), dtype)
-    return findings.sentences(), skipped
+    return findings.sentences(), findings.digests, skipped
 
 
 def listing(skipped):
@@ -126,22 +126,22 @@ class _Findings:
     def __init__(self):
         self.images = 0
         self.counts = collections.Counter()
-        self.digests = set()
+        self.digests = []
         self.brightest = None
 
-    def add(self, image, notes, deep):
+    def add(self, image, notes):
         self.images += 1
         self.counts.update(notes)
         if image.min() == image.max():
             self.counts["one value everywhere"] += 1
-        digest = hashlib.blake2b(image, digest_size=16).digest()
-        if digest in self.digests:
-            self.counts["the same pixels as an earlier image"] += 1
-        self.digests.add(digest)
-        if deep:
+        self.digests.append(hashlib.blake2b(image, digest_size=16).hexdigest())
+        if image.dtype == np.uint16:
             self.brightest = max(self.brightest or 0, int(image.max()))
 
     def sentences(self):
+        repeated = self.images - len(set(self.digests))
+        if repeated:
+            self.counts["the same pixels as an earlier image"] = repeated
         found = [
             f"{what} in {count:,} of {self.images:,} images"
             for what, count in sorted(self.counts.items())

@@ -4,7 +4,9 @@ Shapes: `H W` height and width in pixels, `C` channels.
 """
 
 import contextlib
+import logging
 import os
+import stat
 import warnings
 
 import numpy as np
@@ -15,13 +17,19 @@ from stylegan2_tf.errors import UsageError
 # Pillow would try 50 kinds, some with foreign programs: an .eps named .png runs Ghostscript.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
 
-# 8192 x 8192. A file of 100 kB can declare 30,000 x 30,000 and fill the memory.
-MAX_PIXELS = 2**26
+# 5792 x 5792, which take 0.8 GB as WebP. A file of 100 kB can declare 30,000 x 30,000.
+MAX_PIXELS = 2**25
+
+# Four channels of 16 bits and metadata, which Pillow reads whole.
+MAX_BYTES = 9 * MAX_PIXELS
 
 # What JPEG allows; the filter that shrinks a line of 60,000,000 would need gigabytes.
 MAX_SIDE = 65_535
 
 FITS = ("pad", "crop", "stretch")
+
+# Without any handler Python prints what Pillow logs, on lines that name no file.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImage(ValueError):
@@ -35,11 +43,12 @@ def read_image(path, channels):
     turns to colour by repetition; alpha is laid over black unless `channels` is 4.
 
     Limits: colour with 16 bits a channel (and grey with 16 bits and alpha) is
-    reduced to 8 bits, for Pillow has no such mode; colour profiles are ignored;
-    damage inside a JPEG that leaves its length whole is not noticed.
+    reduced to 8 bits, for Pillow has no such mode; colour profiles are ignored; damage
+    inside a JPEG that leaves its length whole, or rows that a PNG lacks, are not noticed.
 
     Args:
-        path: The file; at most `MAX_PIXELS` pixels, and `MAX_SIDE` along a side.
+        path: The file; at most `MAX_PIXELS` pixels, `MAX_SIDE` along a side, and
+            `MAX_BYTES` bytes.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and alpha, not premultiplied).
 
     Returns:
@@ -92,6 +101,7 @@ def opened(path):
         UnreadableImage: Opening failed, or anything the caller does with the image.
     """
     try:
+        _check_file(os.stat(path))
         # Not `Image.open(path)`: it maps plain TIFF into memory, which turns them wrong
         # (Pillow 13) and kills the process if the file is cut meanwhile.
         with open(path, "rb") as stream, Image.open(stream, formats=FORMATS) as image:
@@ -105,11 +115,20 @@ def opened(path):
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImage(f"more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        reason = "not an image, or its header is damaged" if os.path.getsize(path) else "empty file"
-        raise UnreadableImage(reason) from None
+        raise UnreadableImage("not an image, or its header is damaged") from None
     except Exception as error:  # damaged files make Pillow raise nearly every kind
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadableImage(" ".join(reason.split())[:120]) from error
+
+
+def _check_file(status):
+    """Refuse what can't be an image by its `os.stat`, such as a pipe, which may never end."""
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImage("not a file")
+    if not status.st_size:
+        raise UnreadableImage("empty file")
+    if status.st_size > MAX_BYTES:
+        raise UnreadableImage(f"{status.st_size:,} bytes, more than {MAX_BYTES:,}")
 
 
 def is_deep(image):

@@ -41,6 +41,8 @@ class PackedImages:
         classes: Names of the classes; () where the images carry no labels.
         source_shape: (height, width) of all files before they were brought to one shape; None
             where they differ.
+        digests: A hexadecimal text for each image, equal for equal pixels, N of them; () where
+            they are not known.
     """
 
     array: np.ndarray
@@ -51,6 +53,7 @@ class PackedImages:
     labels: np.ndarray | None = None
     classes: tuple = ()
     source_shape: tuple | None = None
+    digests: tuple = ()
 
     def __len__(self):
         return len(self.array)
@@ -72,7 +75,8 @@ class PackedImages:
         return dataclasses.replace(
             self, array=Rows(self.array, chosen), labels=labels,
             fingerprint=hashlib.sha256(whole.encode()).hexdigest(),
-            names=tuple(self.names[index] for index in chosen))
+            names=tuple(self.names[index] for index in chosen),
+            digests=tuple(self.digests[index] for index in chosen) if self.digests else ())
 
 
 class Rows:
@@ -184,12 +188,13 @@ def _open(home, settings, files):
         return None
     names = tuple(name for name, *_ in files if name not in record["skipped"])
     shape = (len(names), *settings["resolution"], settings["channels"])
-    if array.shape != shape or array.dtype != record["dtype"]:
+    digests = tuple(record.get("digests", ()))  # older caches have none
+    if array.shape != shape or array.dtype != record["dtype"] or len(digests) != len(names):
         return None
     source_shape = record.get("source_shape")
     return PackedImages(
         array, record["fingerprint"], names, tuple(record["notices"]), record["skipped"],
-        source_shape=source_shape and tuple(source_shape))
+        source_shape=source_shape and tuple(source_shape), digests=digests)
 
 
 @contextlib.contextmanager
@@ -225,13 +230,15 @@ def _build(home, paths, files, settings, progress):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with replacing(home / "images.npy") as temporary:
                 names = [name for name, *_ in files]
-                notices, skipped = build.write(temporary, images, names, shape, found.dtype)
+                notices, digests, skipped = build.write(
+                    temporary, images, names, shape, found.dtype)
                 fingerprint = sha256(temporary)
                 # A kill must not leave a new array beside an old description.
                 (home / "images.json").unlink(missing_ok=True)
             record = {"settings": settings, "dtype": found.dtype.name}
             record |= {"fingerprint": fingerprint, "notices": notices}
             record |= {"skipped": skipped, "source_shape": found.shape, "files": files}
+            record["digests"] = digests
             write_json(home / "images.json", record)
 
 

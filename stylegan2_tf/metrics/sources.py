@@ -5,16 +5,20 @@ Shapes: `N` images, `H W` height and width in pixels, `C` channels.
 
 import collections
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
 
-from stylegan2_tf.data import divide, division_of, find_images, pack
+from stylegan2_tf.data import divide, division_of, find_images, pack, printable
 from stylegan2_tf.data.decode import UnreadableImage, opened
+from stylegan2_tf.data.division import OPTIONS
 from stylegan2_tf.errors import DataError, UsageError
-from stylegan2_tf.fields import SMALLEST_MEASURED
+from stylegan2_tf.fields import PRIVATE, SMALLEST_MEASURED
 from stylegan2_tf.files import sha256
+from stylegan2_tf.latent.listing import LIST, listed
 from stylegan2_tf.manifest import read_manifest
+from stylegan2_tf.options import flag
 from stylegan2_tf.run_folder import find_model
 from stylegan2_tf.sides import as_pair, as_text
 
@@ -107,10 +111,18 @@ def _labels(n, counts):
 def read_images(folder, cache, form):
     """All images below `folder` in one form, packed below `cache`.
 
+    Where `generate` left its list, only what it lists counts: the grid beside is no image.
+
     Raises:
         UsageError, DataError: There is no image, or more than 1 % can't be read.
     """
-    return _source(folder, _pack(folder, cache, form))
+    packed = _pack(folder, cache, form)
+    drawn = _drawn(folder, packed.names)
+    others = [printable(packed.names[index]) for index in np.flatnonzero(~drawn)]
+    if not others:
+        return _source(folder, packed)
+    return _source(folder, packed.part(np.flatnonzero(drawn)), f"not in the {LIST} beside, and "
+                   f"so left out: {len(others):,}, such as {others[0]}")
 
 
 def read_as_trained(folder, cache, form, manifest):
@@ -125,25 +137,47 @@ def read_as_trained(folder, cache, form, manifest):
         (`Source` of the training images, `Source` of those held out or None, lines for the
         user). Where `folder` holds other images, all of them are taken, and a line says so.
     """
-    packed = _pack(folder, cache, form)
+    packed, options = _pack(folder, cache, form), division_of(manifest["config"])
     try:
-        train, held, lines = divide(packed, **division_of(manifest["config"]))
+        train, held, lines = divide(packed, **options)
     except (DataError, UsageError):  # other names than those of the run
         train = None
     if train is None or manifest.get("images") != train.fingerprint:
         return _source(folder, packed), None, [
             f"note: {folder} is not what this generator was trained on, or has changed since: "
-            "all its images are taken"]
+            f"all its images are taken{_untold(options)}"]
     return _source(folder, train), held and _source(folder, held), lines
+
+
+def _untold(options):
+    """What the manifest of a model that was taken out of its run folder keeps to itself."""
+    untold = [flag(name) for name in OPTIONS if name in PRIVATE and name not in options]
+    return untold and f" (only its run folder tells its {', '.join(untold)})" or ""
 
 
 def _pack(folder, cache, form):
     return pack(folder, cache, resolution=form.resolution, channels=form.channels, fit=form.fit)
 
 
-def _source(folder, packed):
+def _drawn(folder, names):
+    """Which of `names` are listed, or lie where `generate` has listed nothing: `[N]` bool.
+
+    Raises:
+        DataError: None.
+    """
+    paths = [Path(folder) / name for name in names]
+    lists = {place: listed(place) for place in {path.parent for path in paths}}
+    found = np.array([lists[path.parent] is None or path.name in lists[path.parent]
+                      for path in paths])
+    if not found.any():
+        raise DataError(f"{folder}: expected images that {LIST} lists, found others only, such as "
+                        f"{names[0]}; of `generate --format npy` none can be read here")
+    return found
+
+
+def _source(folder, packed, *notices):
     about = {"folder": str(folder), "fingerprint": packed.fingerprint, "images": len(packed),
-             "notices": list(packed.notices)}
+             "notices": [*packed.notices, *notices]}
     return Source(packed.array, packed.names, about)
 
 
@@ -151,6 +185,8 @@ def find_form(folder, resolution=None, channels=None, fit="pad"):
     """The form that most images below `folder` have already; `resolution` and `channels` win."""
     sizes, modes = collections.Counter(), collections.Counter()
     paths = find_images(folder)
+    paths = list(itertools.compress(paths, _drawn(folder, [path.relative_to(folder)
+                                                           for path in paths])))
     for path in paths[::max(len(paths) // LOOKED_AT, 1)]:
         try:
             with opened(path) as image:

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 
-def make_trackers(output_dir, *, fields, neptune=False, resume_step=0, name=None):
+def make_trackers(output_dir, *, fields, neptune=False, resume_step=0):
     """Return the trackers of a run as one `Trackers`.
 
     `log.csv` must work, or the run does not start. TensorBoard or Neptune that
@@ -31,7 +31,6 @@ def make_trackers(output_dir, *, fields, neptune=False, resume_step=0, name=None
         fields: Columns of `log.csv`, see `CsvLog`.
         neptune: Whether to record with Neptune too.
         resume_step: Step of the restored checkpoint, 0 for a fresh run.
-        name: Name of the run in Neptune.
 
     Raises:
         OutputError: `log.csv` can't be read, cut or moved aside.
@@ -40,7 +39,7 @@ def make_trackers(output_dir, *, fields, neptune=False, resume_step=0, name=None
     trackers = [CsvLog(out / "log.csv", fields, resume_step)]
     optional = [(TensorBoardLog, out / "tensorboard", resume_step)]
     if neptune:
-        optional.append((NeptuneLog, out / "neptune", name))
+        optional.append((NeptuneLog, out / "neptune"))
     for tracker, *arguments in optional:
         try:
             trackers.append(tracker(*arguments))

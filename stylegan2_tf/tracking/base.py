@@ -13,7 +13,7 @@ class Tracker:
     name = "tracker"
 
     def start(self, config):
-        """Record the configuration of the run: a flat `dict`, as `config.json` holds it."""
+        """Record the configuration of the run: a flat `dict`, see `TrainConfig.public`."""
 
     def scalars(self, values, *, step, nimg, seconds):
         """Record numbers, such as `{"g_loss": 0.7, "d_loss": 1.2}`.

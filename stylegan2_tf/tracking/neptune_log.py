@@ -34,15 +34,14 @@ class NeptuneLog(Tracker):
     that are not finite are left out, Neptune refuses them), `validation/...` from `image`,
     `model/...` from `artifact`, and `status` at the end.
 
-    Privacy: file names, source code, git state, console output and tracebacks are not
-    recorded. The client itself adds the name of the started script, the operating
-    system and Python version, and the process id; not the host name, which it would add
-    with any of the captures. `parameters` holds what `start` is given, paths included.
-    Sending a record to a server removes it from `folder`.
+    Privacy: paths, file names, source code, git state, console output and tracebacks are
+    not recorded, nor is the name of the run folder. The client itself adds the name of the
+    started script, the operating system and Python version, and the process id; not the
+    host name, which it would add with any of the captures. `parameters` holds what `start`
+    is given. Sending a record to a server removes it from `folder`.
 
     Args:
         folder: Where the client keeps its files, in `.neptune` as its own commands expect.
-        name: Name of the run in Neptune.
 
     Raises:
         ImportError: `neptune-client` is not installed.
@@ -50,7 +49,7 @@ class NeptuneLog(Tracker):
 
     name = "neptune"
 
-    def __init__(self, folder, name=None):
+    def __init__(self, folder):
         folder = Path(folder).resolve()
         offline = why_offline(os.environ)
         settings = {
@@ -67,11 +66,11 @@ class NeptuneLog(Tracker):
             logging.getLogger("neptune").setLevel(logging.WARNING)
             if not offline:
                 try:
-                    self._run = _init_run(neptune, "async", name)
+                    self._run = _init_run(neptune, "async")
                 except Exception as error:
                     offline = reason(error)
             if offline:
-                self._run = _init_run(neptune, "offline", name)
+                self._run = _init_run(neptune, "offline")
         self._file = File
         if offline:
             later = f"{SYNC} --path {shlex.quote(str(folder))} --project WORKSPACE/PROJECT"
@@ -150,10 +149,10 @@ def _check(address, outcome):
         outcome.append(f"{address}: {reason(error)}")
 
 
-def _init_run(neptune, mode, name):
+def _init_run(neptune, mode):
     return neptune.init_run(
         mode=mode,
-        name=name,
+        name="stylegan2_tf",
         source_files=[],
         git_ref=False,
         capture_stdout=False,
