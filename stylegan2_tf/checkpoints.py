@@ -1,12 +1,6 @@
-"""Checkpoints: the resumable state of a training, saved, verified, restored and pruned.
-
-`checkpoints/step-00000128/` holds TensorFlow's files and `meta.json`, which is written last:
-a folder without it, or with a file whose size or hash differs, is not a checkpoint.
-"""
+"""Checkpoints: the resumable state of a training, saved, verified, restored and pruned."""
 
 import errno
-import hashlib
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -16,9 +10,19 @@ import numpy as np
 import tensorflow as tf
 
 from stylegan2_tf import files
-from stylegan2_tf.errors import DataError, NumericalError, OutputError
+from stylegan2_tf.checkpoint_files import (
+    check_identity,
+    committed,
+    folder_name,
+    read_meta,
+    set_aside,
+    unusable,
+    write_meta,
+)
+from stylegan2_tf.errors import DataError, NumericalError, OutputError, one_line
 
 FAILURES_ALLOWED = 3  # saves that may fail in a row before the run stops
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow appends to the key of a variable
 
 
 class Checkpoints:
@@ -51,14 +55,17 @@ class Checkpoints:
             OutputError: The third failure in a row, or that of a final save.
             NumericalError: A weight or moment is not finite.
         """
-        self._refuse_non_finite()
+        name = self._not_finite()
+        if name:
+            raise NumericalError(f"{name} is not finite: no checkpoint is written; give a lower "
+                                 "--lr with another OUT")
         try:
             self._write(step, counters)
             self._failures = 0
         except (OSError, tf.errors.OpError) as error:
             self._failures += 1
             free = shutil.disk_usage(self.folder.parent).free
-            line = (f"checkpoint at step {step} not saved ({_reason(error)}); needed "
+            line = (f"checkpoint at step {step} not saved ({one_line(error)}); needed "
                     f"{self._size():,} bytes, free {free:,}")
             if final or self._failures >= FAILURES_ALLOWED:
                 raise OutputError(f"{line}; the run stops after {self._failures} failures in a "
@@ -68,7 +75,7 @@ class Checkpoints:
 
     def _write(self, step, counters):
         self.folder.mkdir(parents=True, exist_ok=True)
-        final = self.folder / f"step-{step:08d}"
+        final = self.folder / folder_name(step)
         if final.exists():
             return  # the state is a function of the step: it is saved already
         if shutil.disk_usage(self.folder).free < 2 * self._size():
@@ -78,20 +85,14 @@ class Checkpoints:
         temporary.mkdir()
         try:
             self._checkpoint.write(str(temporary / "state"))
-            content = sorted(temporary.iterdir())
-            meta = {
+            write_meta(temporary, {
                 "step": step, **counters, "identity": self.identity,
-                "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-                "files": {path.name: {"size": path.stat().st_size, "sha256": files.sha256(path)}
-                          for path in content}}
-            files.write_json(temporary / "meta.json", {**meta, "sha256": _digest(meta)})
-            for path in content:
-                files.sync(path)
+                "versions": {"tensorflow": tf.__version__, "keras": keras.__version__}})
             temporary.rename(final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         files.sync(self.folder)
-        for old in self._committed()[self.keep:]:
+        for old in committed(self.folder)[self.keep:]:
             shutil.rmtree(old, ignore_errors=True)
 
     def restore(self):
@@ -103,50 +104,45 @@ class Checkpoints:
         Raises:
             DataError: There are checkpoints but none can be used, or they belong to other images.
         """
-        found = self._committed()
+        found = committed(self.folder)
         for path in found:
             try:
-                meta = self._verify(path)
-                self._checkpoint.read(str(path / "state")).assert_consumed()
-            except (OSError, ValueError, KeyError, TypeError, AttributeError,
-                    AssertionError, tf.errors.OpError) as error:
+                meta = self.verify(path)
+            except DataError as error:
                 aside = _unused(path.with_name(path.name + ".bad"))
                 path.rename(aside)
-                print(f"warning: {path.name} cannot be used ({_reason(error)}); moved to "
-                      f"{aside.name}, trying the one before", file=sys.stderr)
+                print(f"warning: {error}; moved to {aside.name}, trying the one before",
+                      file=sys.stderr)
                 continue
-            self._refuse_other_identity(meta)
+            check_identity(meta, self.identity, self.folder)
             print(f"resumed at step {meta['step']} from {path}")
             return meta
-        bad = sorted(self.folder.glob("step-*.bad*"))
+        bad = set_aside(self.folder)
         if found or bad:
             raise DataError(f"{self.folder}: expected a checkpoint that can be restored, found "
                             f"only damaged ones ({', '.join(path.name for path in bad)}); "
                             "put back a good copy, or remove them to start anew")
         return None
 
-    def _committed(self):
-        """What bears the name of a checkpoint, damaged or not, newest first."""
-        return sorted((path for path in self.folder.glob("step-*") if path.suffix == ""),
-                      reverse=True)
+    def verify(self, path):
+        """Read a checkpoint into the state and make sure that it is all there. Moves no file.
 
-    def _verify(self, path):
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-        if meta.pop("sha256") != _digest(meta):
-            raise ValueError("meta.json has another sha256")
-        for name, expected in meta["files"].items():
-            if (path / name).stat().st_size != expected["size"]:
-                raise ValueError(f"{name} has another size")
-            if files.sha256(path / name) != expected["sha256"]:
-                raise ValueError(f"{name} has another sha256")
+        Returns:
+            Its `meta.json` as a dict.
+
+        Raises:
+            DataError: A size or a hash is another than was written, it holds another state,
+                more of it or less, or a number is not finite. The state is then undefined.
+        """
+        meta = read_meta(path)
+        try:
+            self._checkpoint.read(str(path / "state")).assert_consumed()
+            name = self._not_finite()
+            if name:
+                raise ValueError(f"{name} is not finite")
+        except (OSError, ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
+            raise unusable(path, error) from error
         return meta
-
-    def _refuse_other_identity(self, meta):
-        for name, value in self.identity.items():
-            if meta["identity"].get(name) != value:
-                raise DataError(f"{self.folder}: the run was made with {name} "
-                                f"{meta['identity'].get(name)}, found {value}; give the same "
-                                "images and version of this package, or another OUT")
 
     def _values(self):
         return [value for values in self._state.values() for value in values]
@@ -154,23 +150,20 @@ class Checkpoints:
     def _size(self):
         return sum(int(np.prod(value.shape)) * 4 for value in self._values())
 
-    def _refuse_non_finite(self):
-        for value in self._values():
-            if value.dtype.is_floating and not np.isfinite(value.numpy()).all():
-                raise NumericalError(f"{value.name} is not finite: no checkpoint is written; "
-                                     "give a lower --lr with another OUT")
+    def _not_finite(self):
+        """Name of the first variable with a number that is not finite; None if there is none."""
+        return next((value.name for value in self._values() if value.dtype.is_floating
+                     and not np.isfinite(value.numpy()).all()), None)
 
 
-def _digest(meta):
-    """SHA-256 of what `meta.json` holds beside it."""
-    return hashlib.sha256(json.dumps(meta).encode()).hexdigest()
+def read_state(path):
+    """Every variable in the checkpoint at `path`: its key, such as `generator/12` -> array."""
+    reader = tf.train.load_checkpoint(str(path / "state"))
+    return {key.removesuffix(VALUE): reader.get_tensor(key)
+            for key in reader.get_variable_to_shape_map() if key.endswith(VALUE)}
 
 
 def _unused(path):
     """`path`, or `path` with the first number that makes it new."""
     candidates = (path.with_name(f"{path.name}{suffix}") for suffix in ("", *range(1, 1000)))
     return next(candidate for candidate in candidates if not candidate.exists())
-
-
-def _reason(error):
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -15,6 +15,7 @@ from stylegan2_tf.data import batches
 from stylegan2_tf.errors import NumericalError
 from stylegan2_tf.examiner import Examiner
 from stylegan2_tf.fields import METRICS
+from stylegan2_tf.precision import resolve
 from stylegan2_tf.schedule import Schedule
 from stylegan2_tf.signals import first_signal
 from stylegan2_tf.step import TrainStep
@@ -25,7 +26,7 @@ from stylegan2_tf.transfer import take_weights
 LOG_EVERY = 10  # steps in a row of log.csv
 ROLLBACKS_ALLOWED = 3  # by the watchdog, with half the learning rates each
 SKIPS_ALLOWED = 50  # steps in a row whose update was left out, before the weights are rolled back
-RECIPE = 4  # raise it when the same configuration would train otherwise than before
+RECIPE = 5  # raise it when the same configuration would train otherwise than before
 
 
 class Trainer:
@@ -43,9 +44,11 @@ class Trainer:
         self.classes = images.classes if config.conditional else ()
         self.step_function = TrainStep(*make_networks(config, self.classes), config)
         self.checkpoints = Checkpoints(run.checkpoints, self.step_function.state,
-                                       keep=config.keep, identity=self._identity())
+                                       keep=config.keep,
+                                       identity=identity_of(config, images.fingerprint,
+                                                            self.classes))
         self.step, self.nimg, self.seconds = 0, 0, 0.0
-        self.total = config.epochs * len(images)
+        self.total = self.until = config.epochs * len(images)
         self.schedule = Schedule(config, self.total)
         self.signal = None
         self.album = Album(config, images, run, self.step_function)
@@ -56,41 +59,40 @@ class Trainer:
         self._losses = ""  # what the terminal shows of it
         self.rollbacks = {"not finite": 0, "alarm": 0}
 
-    def _identity(self):
-        """What a resumed run must share beside the flags: the images, and what flags left open."""
-        return {"images": self.images.fingerprint, "recipe": RECIPE,
-                "classes": list(self.classes), "w_dim": self.config.w_units,
-                "mapping_layers": self.config.mapping_depth,
-                "adam_rate": self.config.adam_rate, "d_adam_rate": self.config.d_adam_rate,
-                "r1_gamma": self.config.r1_weight, "r2_gamma": self.config.r2_weight,
-                "ema_images": self.config.ema_images}
-
     @property
     def epoch(self):
         return self.nimg / len(self.images)
 
-    def run(self):
+    @property
+    def _over(self):
+        return self.nimg >= self.until or self.signal is not None
+
+    def run(self, until=None):
         """Train until `epochs` are complete, or until a signal.
+
+        Args:
+            until: Stop and save after so many images instead, be it within an epoch.
 
         Returns:
             0, or 128 + the number of the signal that ended the run.
         """
+        self.until = until or self.total
         self._restore()
         self.run_folder.write_config(self.config)
-        if self.nimg >= self.total:
-            print(f"complete: {self.config.epochs} epochs; a larger --epochs goes on")
+        if self.nimg >= self.until:
+            print(f"complete: {self.until / len(self.images):g} epochs; a larger --epochs goes on")
             return self._verdict()
         self.trackers = make_trackers(
             self.run_folder.path, fields=COLUMNS, neptune=self.config.neptune,
-            resume_step=self.step, name=self.run_folder.path.name)
-        self.trackers.start(self.config.to_json())
+            resume_step=self.step)
+        self.trackers.start(self.config.public())
         status = "failed"
         try:
             with first_signal(self._remember), self._progress() as progress:
                 with forgiving("samples/reals.png"):
                     self.album.begin()
                 self._loop(progress)
-                if self.signal and not self._suspicious:
+                if self.nimg < self.total and not self._suspicious:
                     self._save()
                 with forgiving("losses.png"):
                     self.album.plot()
@@ -134,15 +136,15 @@ class Trainer:
     def _loop(self, progress):
         stream, alpha = None, 0.0
         started = time.perf_counter() - self.seconds
-        while self.nimg < self.total and not self.signal:
+        while not self._over:
             epoch_before = math.floor(self.epoch)
             if stream is None or self.nimg == self.step_function.stage.end:
                 if self._pending:  # a row is of one stage
                     self._log(progress, alpha, {})
                 self._enter_stage()
                 batch = self.step_function.stage.batch
-                stream = iter(batches(self.images, batch=batch, seed=self.config.seed,
-                                      start=self.nimg))
+                stream = batches(self.images, batch=batch, seed=self.config.seed,
+                                 start=self.nimg)
             alpha = self.config.alpha(self.epoch)
             images, labels = next(stream)
             self._pending.append(self.step_function(images, self.nimg, alpha, labels))
@@ -154,7 +156,7 @@ class Trainer:
             ended = epoch > epoch_before
             measured = self.examiner.examine(self.nimg) if (
                 ended and self._examination_due(epoch)) else {}
-            if ended or self.signal or self.step % LOG_EVERY == 0:
+            if ended or self._over or self.step % LOG_EVERY == 0:
                 self._log(progress, alpha, measured)
             if measured:
                 self._keep_best(measured)
@@ -260,8 +262,7 @@ class Trainer:
             self._save_models(self.run_folder.best, **self.best)
 
     def _save(self):
-        final = self.nimg >= self.total or self.signal is not None
-        self.checkpoints.save(self.step, final=final, nimg=self.nimg, seconds=self.seconds,
+        self.checkpoints.save(self.step, final=self._over, nimg=self.nimg, seconds=self.seconds,
                               best=self.best, rollbacks=self.rollbacks,
                               stages=self.schedule.lengths,
                               watchdog=self.examiner.watchdog.state)
@@ -274,7 +275,7 @@ class Trainer:
                 step=self.step, nimg=self.nimg, images=self.images.fingerprint,
                 classes=list(self.classes), class_counts=self.images.class_counts,
                 source_shape=self.images.source_shape,
-                config=self.config.to_json(), **measured)
+                config=self.config.public(), **measured)
 
     def _progress(self):
         return tqdm(total=self.total, initial=self.nimg, unit="img", unit_scale=True,
@@ -282,3 +283,12 @@ class Trainer:
 
     def _remember(self, number):
         self.signal = number
+
+
+def identity_of(config, images, classes):
+    """What a resumed run must share beside the flags: the images, and what flags left open."""
+    return {"images": images, "recipe": RECIPE, "classes": list(classes),
+            "w_dim": config.w_units, "mapping_layers": config.mapping_depth,
+            "adam_rate": config.adam_rate, "d_adam_rate": config.d_adam_rate,
+            "r1_gamma": config.r1_weight, "r2_gamma": config.r2_weight,
+            "ema_images": config.ema_images, "precision": resolve(config.precision)}

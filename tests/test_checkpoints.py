@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from stylegan2_tf import checkpoints
-from stylegan2_tf.checkpoints import Checkpoints
+from stylegan2_tf.checkpoints import Checkpoints, read_state
 from stylegan2_tf.errors import DataError, NumericalError, OutputError
 
 IMAGES = {"images": "0123abcd"}
@@ -199,6 +199,47 @@ def test_other_images_are_refused_and_nothing_is_moved(saved, make):
     with pytest.raises(DataError, match="made with images 0123abcd, found ffff; give the same"):
         make(make_state(), identity={"images": "ffff"}).restore()
     assert names(saved) == ["step-00000004", "step-00000008"]
+
+
+# -- one checkpoint
+
+
+def test_verify_restores_and_moves_nothing(saved, make, capsys):
+    state = make_state()
+    assert make(state, identity={"images": "ffff"}).verify(saved / "step-00000004")["nimg"] == 128
+    assert_same(state, make_state(4))
+    flip_bit(saved / "step-00000008" / "state.index")
+    with pytest.raises(DataError, match="^step-00000008 cannot be used .state.index has another"):
+        make(state).verify(saved / "step-00000008")
+    assert names(saved) == ["step-00000004", "step-00000008"]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("change", [lambda values: values.append(tf.Variable(0.0)),
+                                    lambda values: values.pop()])
+def test_verify_refuses_a_part(saved, make, change):
+    state = make_state()
+    change(state["generator"])
+    with pytest.raises(DataError, match="step-00000008 cannot be used"):
+        make(state).verify(saved / "step-00000008")
+
+
+def test_a_checkpoint_that_is_not_finite_is_not_used(saved, make, capsys):
+    state = make_state(12)
+    state["generator"][0][2, 3].assign(np.nan)
+    make(state)._write(12, {"nimg": 384})
+    state = make_state()
+    assert make(state).restore()["step"] == 8
+    assert "kernel:0 is not finite); moved to step-00000012.bad" in capsys.readouterr().err
+
+
+def test_a_state_is_read_without_variables(saved):
+    state = make_state(8)
+    found = read_state(saved / "step-00000008")
+    assert set(found) == {"generator/0", "generator/1", "optimizer/0"}
+    for key, value in zip(sorted(found), values(state), strict=True):
+        assert found[key].dtype == value.dtype
+        np.testing.assert_array_equal(found[key], value)
 
 
 # -- what is never written

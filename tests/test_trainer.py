@@ -404,7 +404,7 @@ def test_each_image_is_trained_on_with_its_own_label(tiny_config, make_trainer, 
     step = trainer.step_function.__call__
 
     def look(images, nimg, alpha, given):
-        for image, label in zip(images.numpy(), given.numpy(), strict=True):
+        for image, label in zip(images, given, strict=True):
             index, = np.flatnonzero((array == image).all((1, 2, 3)))
             seen.append(index)
             assert label == labels[index]
