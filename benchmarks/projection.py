@@ -39,17 +39,29 @@ def held_out(model, form, count):
 
 
 def measure(generator, targets, path, **options):
-    """Project `targets`, write the picture to `path`. Returns (PSNR of each, seconds)."""
+    """Project `targets` into both spaces, and write a picture of each to `path`.
+
+    Yields:
+        (PSNR of each, its figures to report).
+    """
     from stylegan2_tf.artifacts import save_grid
     from stylegan2_tf.latent.inversion import difference, side_by_side
     from stylegan2_tf.latent.projection import project
 
-    started = time.perf_counter()
-    found = project(generator, targets, progress=True, **options)
-    seconds = time.perf_counter() - started
-    save_grid(side_by_side(targets, found.images, difference(found.images, targets)), path,
-              columns=3)
-    return found.psnr, seconds
+    before = None
+    for space in ("w", "w+"):
+        started = time.perf_counter()
+        found = project(generator, targets, space=space, progress=True, **options)
+        figures = dict(space=space, psnr_min=float(found.psnr.min()),
+                       psnr_median=float(np.median(found.psnr)),
+                       over_35=float((found.psnr > 35).mean()),
+                       seconds=time.perf_counter() - started)
+        if before is not None:
+            figures["over_w_min"] = float((found.psnr - before).min())
+        before = found.psnr
+        save_grid(side_by_side(targets, found.images, difference(found.images, targets)),
+                  path.with_name(f"{path.name}-{space}.png"), columns=3)
+        yield found.psnr, figures
 
 
 def report(**figures):
@@ -77,23 +89,18 @@ def main():
     generator, options = loaded.generator, dict(steps=arguments.steps, noise=arguments.noise)
     seeds = OWN_SEEDS[:arguments.images]
     own = draw(generator, latents_of(seeds, loaded.z_dim), np.asarray(seeds))
-    for space in ("w", "w+"):
-        psnr, seconds = measure(generator, own, out / f"own-{space}.png", space=space, **options)
-        report(targets="own", space=space, **vars(arguments), psnr_min=float(psnr.min()),
-               psnr_median=float(np.median(psnr)), over_35=float((psnr > 35).mean()),
-               seconds=seconds)
+    for _, figures in measure(generator, own, out / "own", **options):
+        report(targets="own", **vars(arguments), **figures)
     fit = read_manifest(generator_file(arguments.model))["config"].get("fit", "pad")
     real = held_out(arguments.model, Form(loaded.resolution, loaded.channels, fit),
                     arguments.images)
     best = best_samples(generator, real, progress=True)
     save_grid(side_by_side(real, best.images), out / "held-out-best-sample.png", columns=2)
-    for space in ("w", "w+"):
-        psnr, seconds = measure(generator, real, out / f"held-out-{space}.png", space=space,
-                                **options)
-        report(targets="held-out", space=space, **vars(arguments), psnr_min=float(psnr.min()),
-               psnr_median=float(np.median(psnr)), best_sample_median=float(np.median(best.psnr)),
+    for psnr, figures in measure(generator, real, out / "held-out", **options):
+        report(targets="held-out", **vars(arguments), **figures,
+               best_sample_median=float(np.median(best.psnr)),
                gain_min=float((psnr - best.psnr).min()),
-               better=float((psnr > best.psnr).mean()), seconds=seconds)
+               better=float((psnr > best.psnr).mean()))
     print(f"pictures in {out}")
 
 

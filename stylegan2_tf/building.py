@@ -13,6 +13,7 @@ from stylegan2_tf.networks import (
     StyleGANSynthesis,
     SynthesisNetwork,
 )
+from stylegan2_tf.precision import POLICIES, resolve
 
 SYNTHESIS = {"stylegan2": SynthesisNetwork, "stylegan": StyleGANSynthesis,
              "dcgan": DCGANSynthesis}
@@ -42,7 +43,8 @@ def _make_generator(config, classes, name):
                                  len(classes), config.mapping_multiplier, name="mapping")
     synthesis = SYNTHESIS[config.arch](
         config.generator_filters, list(config.first_sides), config.channels,
-        config.convolutions, config.attention, _first_level(config), name="synthesis")
+        config.convolutions, config.attention, _first_level(config), name="synthesis",
+        dtype=_policy(config))
     return Generator(mapping, synthesis, classes, name=name)
 
 
@@ -50,10 +52,16 @@ def _make_discriminator(config, classes):
     filters = config.discriminator_filters
     trunk = ResidualTrunk(
         filters, list(config.final_sides), config.channels, config.convolutions,
-        config.spectral_norm, config.attention, _first_level(config), name="trunk")
+        config.spectral_norm, config.attention, _first_level(config), name="trunk",
+        dtype=_policy(config))
     head = DiscriminatorHead(filters[-1], spectral_norm=config.spectral_norm,
                              label_dim=len(classes), name="head")
     return Discriminator(trunk, head, name="discriminator")
+
+
+def _policy(config):
+    """Of the layers that do the work; mapping network and head are small, and need the digits."""
+    return POLICIES[resolve(config.precision)]
 
 
 def _first_level(config):

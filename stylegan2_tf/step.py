@@ -39,8 +39,7 @@ class TrainStep:
         pl_mean: The moving mean of path lengths (SG2 section 3.2).
         skipped, skipped_in_a_row: How many steps left an update out because a loss or
             gradient was not finite.
-        traces: How often the step was compiled: once for each `variant` that occurred, at
-            most four times.
+        traces: How often the step was compiled: once for each `variant` that occurred.
     """
 
     def __init__(self, generator, generator_ema, discriminator, config):
@@ -49,8 +48,9 @@ class TrainStep:
         self.config = config
         generator_ema.set_weights(generator.get_weights())
         self.random = Randomness(config, generator, discriminator)
-        self._g = Updates(generator, config, config.adam_rate, config.g_interval)
-        self._d = Updates(discriminator, config, config.d_adam_rate, config.d_interval)
+        half = generator.synthesis.compute_dtype == "float16"
+        self._g = Updates(generator, config, config.adam_rate, config.g_interval, half)
+        self._d = Updates(discriminator, config, config.d_adam_rate, config.d_interval, half)
         self.g_optimizer, self.d_optimizer = self._g.optimizer, self._d.optimizer
         self.controller = Controller(config.augment_kimg, config.augment_target)
         self.pl_mean = tf.Variable(0.0, trainable=False, name="pl_mean")
@@ -83,8 +83,8 @@ class TrainStep:
     def state(self):
         """All that training changes, as a dict of lists of `tf.Variable`, for a checkpoint."""
         owners = ("generator", "generator_ema", "discriminator", "g_optimizer", "d_optimizer")
-        return {**{owner: [variable.value for variable in getattr(self, owner).variables]
-                   for owner in owners},
+        owned = {name: [one.value for one in getattr(self, name).variables] for name in owners}
+        return {**owned, "loss_scale": [*self._g.scale.state, *self._d.scale.state],
                 "controller": self.controller.state, "pl_mean": [self.pl_mean],
                 "skipped": [self.skipped, self.skipped_in_a_row]}
 
@@ -220,7 +220,7 @@ class TrainStep:
         with tf.GradientTape() as tape:
             tape.watch(images)
             scores = tf.reduce_sum(self._score(images, label, nimg, stream))
-        return tape.gradient(scores, images)
+        return self._d.scale.gradient(tape, scores, images)
 
     def _score(self, images, label, nimg, stream):
         """The discriminator's scores `[N, 1]`: every image that it sees comes through here."""
@@ -286,7 +286,7 @@ class TrainStep:
             y = tf.random.stateless_normal(images.shape, seed) / math.sqrt(pixels)
             along = tf.reduce_sum(images * y)
         return losses.path_lengths(
-            tape.gradient(along, ws)[:, :self.generator.synthesis.active_ws])
+            self._g.scale.gradient(tape, along, ws)[:, :self.generator.synthesis.active_ws])
 
     def _average(self, nimg, batch, w):
         """Move `w_avg` and the averaged generator (SG1 appendix B, ADA appendix C)."""

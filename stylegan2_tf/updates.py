@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+FIRST_SCALE = 2.0**15  # of a loss in float16 (Micikevicius et al. 2018, section 3.2)
+PATIENCE = 2000  # finite updates after which the scale doubles
 
 def lazy_ratio(interval):
     """`k / (k + 1)`: Adam's correction for one more update in every `k` steps (SG2 appendix B).
@@ -10,6 +12,41 @@ def lazy_ratio(interval):
     1 where `interval` is None: no further updates.
     """
     return interval / (interval + 1) if interval else 1.0
+
+
+class Scale:
+    """The factor on a loss whose gradients pass through float16, where small ones become zero.
+
+    It halves after an update that was not finite, and doubles after 2,000 that were
+    (Micikevicius et al. 2018, section 3.2). Without float16 it is 1 and stays.
+
+    Args:
+        wanted: Whether gradients pass through float16.
+    """
+
+    def __init__(self, wanted):
+        self._value = tf.Variable(FIRST_SCALE, trainable=False, name="scale") if wanted else None
+        self._good = tf.Variable(0, trainable=False, name="good_updates") if wanted else None
+
+    @property
+    def state(self):
+        return [] if self._value is None else [self._value, self._good]
+
+    def gradient(self, tape, target, sources, **options):
+        """`tape.gradient(target, sources)` of a scalar, free of underflow."""
+        if self._value is None:
+            return tape.gradient(target, sources, **options)
+        found = tape.gradient(target, sources, output_gradients=self._value.value(), **options)
+        return tf.nest.map_structure(lambda gradient: gradient / self._value, found)
+
+    def update(self, finite):
+        """Move on after an update that was finite or not."""
+        if self._value is None:
+            return
+        good = tf.where(finite, self._good + 1, 0)
+        grown = tf.where(good >= PATIENCE, 2.0 * self._value, self._value)
+        self._value.assign(tf.where(finite, grown, tf.maximum(0.5 * self._value, 1.0)))
+        self._good.assign(tf.where(good >= PATIENCE, 0, good))
 
 
 class Updates:
@@ -20,17 +57,20 @@ class Updates:
         config: A `TrainConfig`.
         rate: The learning rate, before the correction.
         interval: Steps from one lazy penalty of this network to the next; None for none.
+        float16: Whether gradients pass through such numbers.
 
     Attributes:
         optimizer: The Keras optimizer.
+        scale: The `Scale` of losses.
     """
 
-    def __init__(self, network, config, rate, interval):
+    def __init__(self, network, config, rate, interval, float16=False):
         ratio = lazy_ratio(interval)
         self._network, self._rate = network, rate * ratio
         self.optimizer = keras.optimizers.Adam(
             self._rate, beta_1=config.beta**ratio, beta_2=config.beta2**ratio, epsilon=1e-8)
         self.optimizer.build(network.trainable_variables)
+        self.scale = Scale(wanted=float16)
 
     def set_rate(self, factor):
         """Set the learning rate anew: a checkpoint brings its own along."""
@@ -45,9 +85,11 @@ class Updates:
     def apply(self, tape, loss):
         """Apply the gradients of `loss`, unless any is not finite. Returns (norm, finite)."""
         variables = self._network.trainable_variables
-        gradients = tape.gradient(loss, [variable.value for variable in variables],
-                                  unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradients = self.scale.gradient(
+            tape, loss, [variable.value for variable in variables],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO)
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
         tf.cond(finite, lambda: self.optimizer.apply(gradients, variables), lambda: None)
+        self.scale.update(finite)
         return norm, finite

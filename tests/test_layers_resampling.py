@@ -1,9 +1,22 @@
 import numpy as np
 import pytest
+from keras import ops
 from oracle import filter_each_channel, insert_zeros, relative_error
 
-from stylegan2_tf.layers import average_pixels, blur, downsample, repeat_pixels, upsample
-from stylegan2_tf.layers.resampling import fir_kernel
+from stylegan2_tf.layers import (
+    average_pixels,
+    blur,
+    downsample,
+    repeat_pixels,
+    resampling,
+    upsample,
+)
+from stylegan2_tf.layers.resampling import (
+    downsampling_conv,
+    fir_kernel,
+    is_half,
+    upsampling_conv,
+)
 
 TAPS = (1, 3, 3, 1)
 
@@ -59,3 +72,21 @@ def test_other_filter_lengths_keep_the_sizes():
     for taps in [(1, 1), (1, 2, 1), (1, 5, 10, 10, 5, 1)]:
         assert upsample(x, taps).shape == (1, 16, 16, 2)
         assert downsample(x, taps).shape == (1, 4, 4, 2)
+
+
+@pytest.mark.parametrize("taps", [(1, 3, 3, 1), (1, 2, 1), (1, 2, 3, 5)])
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("convolve", [upsampling_conv, downsampling_conv])
+def test_a_folded_filter_changes_nothing(monkeypatch, convolve, size, taps):
+    if convolve is upsampling_conv and (size, taps) == (5, (1, 2, 1)):
+        pytest.skip("a filter shorter than the kernel would cut maps, with or without folding")
+    x, kernel = map(ops.convert_to_tensor, (numbers(2, 6, 8, 3), numbers(size, size, 3, 5)))
+    expected = convolve(x, kernel, taps)
+    monkeypatch.setattr(resampling, "is_half", lambda x: True)
+    assert relative_error(convolve(x, kernel, taps), expected) < 1e-5
+
+
+@pytest.mark.parametrize("name, expected", [("float32", False), ("bfloat16", True),
+                                            ("float16", True)])
+def test_only_16_bits_fold(name, expected):
+    assert is_half(ops.cast(numbers(1, 2), name)) == expected

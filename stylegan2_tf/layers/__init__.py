@@ -1,6 +1,6 @@
 """Keras layers in pure `keras.ops`: they run on every Keras backend."""
 
-from stylegan2_tf.layers.activation import scaled_leaky_relu
+from stylegan2_tf.layers.activation import GAIN, clamped, leaky_relu
 from stylegan2_tf.layers.attention import SelfAttention2D
 from stylegan2_tf.layers.equalized import EqualizedConv2D, EqualizedDense
 from stylegan2_tf.layers.instance import AdaptiveInstanceNormalization
@@ -17,6 +17,7 @@ from stylegan2_tf.layers.resampling import (
 from stylegan2_tf.layers.spectral import SpectralNormalization, normalized
 
 __all__ = [
+    "GAIN",
     "AdaptiveInstanceNormalization",
     "EqualizedConv2D",
     "EqualizedDense",
@@ -28,9 +29,10 @@ __all__ = [
     "SpectralNormalization",
     "average_pixels",
     "blur",
+    "clamped",
     "downsample",
+    "leaky_relu",
     "normalized",
     "repeat_pixels",
-    "scaled_leaky_relu",
     "upsample",
 ]

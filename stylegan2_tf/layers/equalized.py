@@ -13,8 +13,7 @@ from keras import ops
 from stylegan2_tf.layers.activation import get_activation
 from stylegan2_tf.layers.resampling import (
     BINOMIAL,
-    blur,
-    padding_before_strided_conv,
+    downsampling_conv,
     upsampling_conv,
 )
 
@@ -59,7 +58,7 @@ class EqualizedDense(keras.layers.Layer):
         self.activation = activation
         self.lr_multiplier = lr_multiplier
         self.bias_init = bias_init
-        self._activate = get_activation(activation)
+        self._activate, self._gain = get_activation(activation)
 
     def build(self, input_shape):
         fan_in = input_shape[-1]
@@ -77,8 +76,8 @@ class EqualizedDense(keras.layers.Layer):
         return self.kernel * self._scale
 
     def call(self, x):
-        x = ops.matmul(x, self.runtime_kernel)
-        return self._activate(x + self.bias * self.lr_multiplier)
+        x = ops.matmul(x, self.runtime_kernel * self._gain)
+        return self._activate(x + self.bias * (self.lr_multiplier * self._gain))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
@@ -103,6 +102,10 @@ class EqualizedConv2D(keras.layers.Layer):
         activation: `None` or `"leaky_relu"` (slope 0.2, gain sqrt 2).
         use_bias: Whether to add a bias.
         resample_filter: Taps of the low-pass filter, used where the size changes.
+
+    Call arguments:
+        x: Feature maps `[N, H, W, C]`.
+        gain: Factor on the result, a positive scalar; the kernel takes it, which is smaller.
 
     Input shape:
         `[N, H, W, C]`.
@@ -133,7 +136,7 @@ class EqualizedConv2D(keras.layers.Layer):
         self.activation = activation
         self.use_bias = use_bias
         self.resample_filter = tuple(resample_filter)
-        self._activate = get_activation(activation)
+        self._activate, self._gain = get_activation(activation)
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -149,22 +152,19 @@ class EqualizedConv2D(keras.layers.Layer):
         """The kernel as it is used, scaled."""
         return self.kernel * self._scale
 
-    def call(self, x):
-        x = self._convolve(x, self.runtime_kernel)
+    def call(self, x, gain=1.0):
+        gain = gain * self._gain
+        x = self._convolve(x, self.runtime_kernel * ops.cast(gain, x.dtype))
         if self.use_bias:
-            x = x + self.bias
+            x = x + self.bias * ops.cast(gain, x.dtype)
         return self._activate(x)
 
     def _convolve(self, x, kernel):
         if self.resample == "up":
             return upsampling_conv(x, kernel, self.resample_filter)
-        if self.resample is None:
-            return ops.conv(x, kernel, padding="same")
-        padding = padding_before_strided_conv(self.resample_filter, self.kernel_size)
-        if self.kernel_size == 1:  # the filter itself may skip what a 1x1 kernel never reads
-            return ops.conv(blur(x, self.resample_filter, padding, strides=2), kernel)
-        x = blur(x, self.resample_filter, padding)
-        return ops.conv(x, kernel, strides=2, padding="valid")
+        if self.resample == "down":
+            return downsampling_conv(x, kernel, self.resample_filter)
+        return ops.conv(x, kernel, padding="same")
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

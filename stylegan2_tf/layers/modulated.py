@@ -33,6 +33,7 @@ class ModulatedConv2D(keras.layers.Layer):
     Call arguments:
         x: Feature maps `[N, H, W, C]`.
         w: Intermediate latents `[N, D]`.
+        gain: Factor on the result.
 
     Input shape:
         `[N, H, W, C]` and `[N, D]`.
@@ -74,13 +75,16 @@ class ModulatedConv2D(keras.layers.Layer):
             initializer=keras.initializers.RandomNormal(stddev=1.0))
         self._scale = 1.0 / math.sqrt(channels * self.kernel_size**2)
 
-    def call(self, x, w):
+    def call(self, x, w, gain=1.0):
         style = self.affine(w)
         kernel = self.kernel * self._scale
+        if self.demodulate and keras.backend.standardize_dtype(style.dtype) == "float16":
+            # Demodulation takes any factor out again; sums of float16 overflow (ADA appendix C).
+            style = style / ops.max(ops.abs(style), axis=1, keepdims=True)
+        if not self.demodulate:
+            return self._convolve(x * style[:, None, None, :], kernel * gain)
         x = self._convolve(x * style[:, None, None, :], kernel)
-        if self.demodulate:
-            x = x * self._demodulation(style, kernel)[:, None, None, :]
-        return x
+        return x * (self._demodulation(style, kernel) * gain)[:, None, None, :]
 
     def _demodulation(self, style, kernel):
         """`[N, filters]`: one over the expected standard deviation, in float32."""

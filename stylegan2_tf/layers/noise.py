@@ -24,6 +24,7 @@ class NoiseInjection(keras.layers.Layer):
         x: Feature maps `[N, H, W, C]`.
         noise: `None` for the constant map, a tensor `[N, H, W, 1]` of standard normal
             numbers, or 0.0 for no noise.
+        gain: Factor on the noise, for maps that carry the same.
 
     Input shape:
         `[N, H, W, C]`; height and width must be known.
@@ -51,10 +52,10 @@ class NoiseInjection(keras.layers.Layer):
             shape=(1, height, width, 1), name="constant", trainable=False,
             initializer=keras.initializers.RandomNormal(stddev=1.0))
 
-    def call(self, x, noise=None):
+    def call(self, x, noise=None, gain=1.0):
         if noise is None:
             noise = self.constant
-        return x + self.strength * self.lr_multiplier * noise
+        return x + self.strength * (self.lr_multiplier * gain) * noise
 
     def compute_output_shape(self, input_shape):
         return input_shape

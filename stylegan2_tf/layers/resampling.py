@@ -3,9 +3,11 @@
 Shapes: `N` batch, `H W` space, `C` channels.
 """
 
+import keras
 from keras import ops
 
 BINOMIAL = (1, 3, 3, 1)
+HALF = ("bfloat16", "float16")
 
 
 def fir_kernel(taps, gain=1.0):
@@ -55,10 +57,56 @@ def upsampling_conv(x, kernel, taps=BINOMIAL):
         kernel: `[k, k, C, filters]`.
         taps: The one-dimensional filter.
     """
+    size = kernel.shape[0]
     kernel = ops.transpose(kernel, (0, 1, 3, 2))  # conv_transpose reads [k, k, out, in]
+    if is_half(x) and size > 1:
+        return ops.conv_transpose(x, folded(kernel, taps[::-1], gain=4.0), strides=2,
+                                  padding="same")
     x = ops.conv_transpose(x, kernel, strides=2, padding="valid")
-    padding = padding_after_transposed_conv(taps, kernel.shape[0])
-    return blur(x, taps, padding, gain=4.0)
+    return blur(x, taps, padding_after_transposed_conv(taps, size), gain=4.0)
+
+
+def downsampling_conv(x, kernel, taps=BINOMIAL):
+    """Halve the size of `[N, H, W, C]`: `taps`, then a convolution of stride 2.
+
+    Arguments as for `upsampling_conv`.
+    """
+    size = kernel.shape[0]
+    before, after = padding = padding_before_strided_conv(taps, size)
+    if is_half(x) and before == after:
+        return ops.conv(x, folded(kernel, taps), strides=2, padding="same")
+    if size == 1:  # the filter itself may skip what a 1x1 kernel never reads
+        return ops.conv(blur(x, taps, padding, strides=2), kernel)
+    return ops.conv(blur(x, taps, padding), kernel, strides=2, padding="valid")
+
+
+def is_half(x):
+    """Whether `x` has 16 bits a number.
+
+    Matrix units then convolve so fast that a filter of its own, with its gradients, would take
+    longer than a kernel it is folded into.
+    """
+    return keras.backend.standardize_dtype(x.dtype) in HALF
+
+
+def folded(kernel, taps, gain=1.0):
+    """One kernel `[k + t - 1, k + t - 1, A, B]` for `taps` and `kernel`, one after the other.
+
+    Args:
+        kernel: `[k, k, A, B]`.
+        taps: The one-dimensional filter, of length t.
+        gain: Factor on the result.
+    """
+    size, *channels = kernel.shape[1:]
+    long, total = size + len(taps) - 1, sum(taps)
+    shifts = [[taps[row - column] / total if 0 <= row - column < len(taps) else 0.0
+               for column in range(size)] for row in range(long)]
+    # Along both axes at once: a kernel of k x k numbers is one column.
+    both = [[gain * down * right for down in shifts[row] for right in shifts[column]]
+            for row in range(long) for column in range(long)]
+    kernel = ops.matmul(ops.convert_to_tensor(both, dtype=kernel.dtype),
+                        ops.reshape(kernel, (size * size, -1)))
+    return ops.reshape(kernel, (long, long, *channels))
 
 
 def upsample(image, taps=BINOMIAL):

@@ -59,9 +59,9 @@ class SpectralNormalization(keras.layers.Wrapper):
             shape=self.layer.kernel.shape[-1:], name="u", initializer=random_direction,
             dtype="float32", autocast=False, trainable=False)
 
-    def call(self, x):
+    def call(self, x, **options):
         sigma = length(ops.matmul(self._matrix(), self.u))
-        return self.layer(x / ops.cast(sigma, x.dtype))
+        return self.layer(x / ops.cast(sigma, x.dtype), **options)
 
     def next_u(self):
         """`[fan_out]`: `u` after one more power iteration, to be assigned to it."""

@@ -10,12 +10,13 @@ import keras
 from keras import ops
 
 from stylegan2_tf.layers import (
+    GAIN,
     AdaptiveInstanceNormalization,
     EqualizedConv2D,
     EqualizedDense,
     NoiseInjection,
     PixelNormalization,
-    scaled_leaky_relu,
+    leaky_relu,
 )
 from stylegan2_tf.networks.styled import StyledConv2D, ToImage
 from stylegan2_tf.networks.synthesis import SynthesisNetwork
@@ -58,7 +59,7 @@ class AdaINConv2D(StyledConv2D):
         self.adain.build(shape, w_shape)
 
     def call(self, x, w, noise=None):
-        x = scaled_leaky_relu(self.noise(self.conv(x), noise=noise))
+        x = leaky_relu(self.noise(self.conv(x, gain=GAIN), noise=noise, gain=GAIN))
         return self.adain(x, w)
 
 

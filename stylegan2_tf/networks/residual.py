@@ -70,10 +70,10 @@ class ResidualBlock(keras.layers.Layer):
     def call(self, x, alpha=FINAL_ALPHA):
         alpha = ops.cast(alpha, "float32")
         main_weight, skip_weight = (
-            ops.cast(weight * ops.rsqrt(ops.square(1 - alpha) + ops.square(alpha)), x.dtype)
+            weight * ops.rsqrt(ops.square(1 - alpha) + ops.square(alpha))
             for weight in (1 - alpha, alpha))
         main = self.conv_0(x) if self.convolutions == 2 else x
-        return main_weight * self.conv_1(main) + skip_weight * self.skip(x)
+        return self.conv_1(main, gain=main_weight) + self.skip(x, gain=skip_weight)
 
     def compute_output_shape(self, x_shape):
         batch, height, width, _ = x_shape

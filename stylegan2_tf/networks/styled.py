@@ -6,7 +6,7 @@ Shapes: `N` batch, `H W` space, `C` channels, `D` latent.
 import keras
 from keras import ops
 
-from stylegan2_tf.layers import ModulatedConv2D, NoiseInjection, scaled_leaky_relu
+from stylegan2_tf.layers import GAIN, ModulatedConv2D, NoiseInjection, clamped, leaky_relu
 
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
@@ -57,8 +57,8 @@ class StyledConv2D(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.filters,), name="bias", initializer="zeros")
 
     def call(self, x, w, noise=None):
-        x = self.noise(self.conv(x, w), noise=noise)
-        return scaled_leaky_relu(x + self.bias)
+        x = self.noise(self.conv(x, w, gain=GAIN), noise=noise, gain=GAIN)
+        return leaky_relu(x + self.bias * GAIN)
 
     def compute_output_shape(self, x_shape, w_shape):
         batch, height, width, _ = x_shape
@@ -108,7 +108,7 @@ class ToImage(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.channels,), name="bias", initializer="zeros")
 
     def call(self, x, w):
-        image = ops.cast(self.conv(x, w), "float32")
+        image = ops.cast(clamped(self.conv(x, w)), "float32")
         return image + ops.cast(self.bias, "float32")
 
     def compute_output_shape(self, x_shape, w_shape):
