@@ -23,7 +23,7 @@ def check_kind(path):
         raise UsageError(f"OUT: expected a file that ends in {', '.join(KINDS)}, found {path}")
     if kind == ".mp4" and importlib.util.find_spec("av") is None:
         raise UsageError(f"OUT {path}: expected the package av for MP4, found none; "
-                         "pip install 'stylegan2_tf[video]', or give a .gif or .webp")
+                         "pip install -e \".[video]\", or give a .gif or .webp")
 
 
 def save_animation(frames, path, milliseconds=80):
@@ -33,7 +33,8 @@ def save_animation(frames, path, milliseconds=80):
         frames: At least one.
         path: A `.gif`, `.webp` or `.mp4`.
         milliseconds: A whole number. GIF rounds it down to hundredths of a second, and MP4 is
-            played once or for ever as the player likes.
+            played once or for ever as the player likes. MP4 repeats the last row and column
+            where a side is odd.
 
     Raises:
         UsageError: See `check_kind`.
@@ -78,11 +79,18 @@ def _save_video(frames, path, rate):
     import av
 
     colour = np.repeat(frames, 3, axis=-1) if frames.shape[-1] == 1 else frames[..., :3]
-    height, width = (side - side % 2 for side in colour.shape[1:3])  # H.264 wants even sides
+    colour = _even(colour)
+    height, width = colour.shape[1:3]
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("h264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in colour[:, :height, :width]:
+        for frame in colour:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
+
+
+def _even(frames):
+    """Frames whose last row and column are repeated where sides are odd: H.264 wants even ones."""
+    height, width = frames.shape[1:3]
+    return np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -5,29 +5,44 @@ Keras' safe mode is a list of what is forbidden. This is the list of what is all
 
 import io
 import json
+import os
 import struct
 import zipfile
 from pathlib import Path
 
+from stylegan2_tf.checks import LAYERS, SIDE, WIDEST
 from stylegan2_tf.errors import DataError, one_line
-from stylegan2_tf.sides import doubled
+from stylegan2_tf.manifest import check_hash, read_manifest
+from stylegan2_tf.sides import doubled, halvings
 
 MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 TEXT_BYTES = 2**20  # of a JSON member, at most
-WEIGHT_BYTES = 2**30  # of the weights, at most
+WEIGHT_BYTES = 2**31 - 2**22  # of the weights, at most; larger archives are of 64 bits
 DIRECTORY_BYTES = 4096  # of the list of members, at most
+LARGEST = WEIGHT_BYTES + 2 * TEXT_BYTES + 2 * DIRECTORY_BYTES  # a file, in bytes
 LINKS = 4_000  # groups and datasets in the weights, at most
-LONGEST = 2**16  # of any number in the configuration
+LONGEST = WIDEST  # of any number in the configuration
 DEEPEST = 16  # levels of it, and of groups in the weights
-LAYERS = 64  # of the mapping network, at most
 STAGES = 16  # resolutions of a network, at most
-SIDE = 2**13  # of an image, at most
+DENSE = 4  # the discriminator's head brings larger maps here before its dense layer
 OURS = "stylegan2_tf>"
 PARTS = {  # what each network is made of
     "Generator": {"mapping": ("MappingNetwork", "LatentInput"),
                   "synthesis": ("SynthesisNetwork", "StyleGANSynthesis", "DCGANSynthesis")},
     "Discriminator": {"trunk": ("ResidualTrunk",), "head": ("DiscriminatorHead",)},
 }
+
+
+def check_model(path, kind):
+    """Refuse a model file that is not the one of its manifest, or that `check_archive` refuses.
+
+    Neither TensorFlow nor Keras is imported.
+    """
+    _check_size(path)
+    manifest = read_manifest(path)
+    if Path(path).name in manifest["files"]:  # reading a whole file for nothing takes its time
+        check_hash(Path(path), manifest)
+    check_archive(path, kind)
 
 
 def check_archive(path, kind):
@@ -47,21 +62,29 @@ def check_archive(path, kind):
         if Path(path).suffix != ".keras":  # Keras goes by the name, and reads .h5 otherwise
             raise ValueError("another ending than .keras")
         _check_directory(path)
-        with zipfile.ZipFile(path) as archive:
+        with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
             _check_members(archive, Path(path).stat().st_size)
-            contents = [archive.read(name) for name in MEMBERS]  # read whole: checksums, too
-        config, _ = (_read_json(text) for text in contents[:2])
-        _check_numbers(config)
-        name = config["class_name"]
-        if name == kind:
-            _check_classes(config, kind)
-            _check_weights(contents[2], _least_numbers(config, kind))
+            config, _ = (_read_json(archive.read(name)) for name in MEMBERS[:2])
+            _check_numbers(config)
+            name = config["class_name"]
+            if name == kind:
+                _check_classes(config, kind)
+                weights = _Part(stream, archive.getinfo(MEMBERS[2]))
+                _check_weights(weights, _least_numbers(config, kind))
+                _check_sum(archive, MEMBERS[2])
     except Exception as error:  # zipfile, JSON and HDF5 raise many kinds
         raise DataError(f"{path}: expected a model saved by stylegan2_tf, found: "
                         f"{one_line(error)}; it was not opened") from error
     if name != kind:
         raise DataError(f"{path}: expected a {kind}, found {ascii(str(name))[1:-1][:80]}; "
                         f"give {kind.lower()}.keras of a run")
+
+
+def _check_size(path):
+    """Refuse a file that is larger than any model, before it is read for its hash."""
+    size = os.path.getsize(path)
+    if size > LARGEST:
+        raise DataError(f"{path}: expected a model of at most {LARGEST:,} bytes, found {size:,}")
 
 
 def _check_directory(path):
@@ -90,6 +113,43 @@ def _check_members(archive, size):
             raise ValueError(f"{member.filename}, which is compressed")
 
 
+class _Part(io.RawIOBase):
+    """A member of an archive as a file of its own, read where it lies: it may be large.
+
+    Args:
+        stream: The archive, open for reading.
+        member: Its entry, which is not compressed.
+    """
+
+    def __init__(self, stream, member):
+        stream.seek(member.header_offset + 26)
+        self._start = member.header_offset + 30 + sum(struct.unpack("<HH", stream.read(4)))
+        self._stream, self._size, self._place = stream, member.file_size, 0
+
+    def readable(self):
+        return True
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self._place = offset + (0, self._place, self._size)[whence]
+        return self._place
+
+    def tell(self):
+        return self._place
+
+    def readinto(self, buffer):
+        left = max(self._size - self._place, 0)
+        self._stream.seek(self._start + self._place)
+        count = self._stream.readinto(memoryview(buffer)[:left])
+        self._place += count
+        return count
+
+
+def _check_sum(archive, name):
+    with archive.open(name) as content:
+        while content.read(2**20):  # at the end, zipfile compares the checksum
+            pass
+
+
 def _read_json(content):
     def refuse(text):
         raise ValueError(f"the number {text} in the configuration")
@@ -115,15 +175,18 @@ def _check_numbers(value, depth=0):
 def _check_classes(config, kind):
     """Refuse classes other than a network's own parts, wherever they stand."""
     _check_object(config, (kind,))
+    _check_plain([value for key, value in config.items() if key != "config"])
     missing = [name for name in PARTS[kind] if name not in config["config"]]
     if missing:
         raise ValueError(f"one without {' and '.join(missing)}, as earlier versions saved it")
+    if not all(isinstance(name, str) for name in config["config"].get("classes", ())):
+        raise ValueError("classes that have no names")
     for key, value in config["config"].items():
         if key in PARTS[kind]:
             _check_object(value, PARTS[kind][key])
             if value.get("build_config"):
                 raise ValueError(f"shapes of its own in {key}")
-            _check_plain(value["config"])
+            _check_plain(list(value.values()))
         else:
             _check_plain(value)
 
@@ -184,7 +247,8 @@ def _least_of_generator(mapping, synthesis, styled):
 def _least_of_discriminator(trunk, head):
     widths, units = trunk["filters"], head["units"]
     _sides(trunk["final_resolution"], len(widths))
-    height, width = doubled(trunk["final_resolution"], 0)
+    final = doubled(trunk["final_resolution"], 0)
+    height, width = (side >> halvings(final, DENSE) for side in final)
     return _convolutions([*widths, widths[-1], units]) + height * width * units**2 + (
         trunk["channels"] * widths[0] + head["label_dim"] * units)
 
@@ -202,14 +266,15 @@ def _convolutions(widths):
     return sum(9 * a * b for a, b in zip(widths, widths[1:], strict=False))
 
 
-def _check_weights(content, least):
+def _check_weights(part, least):
     """Refuse weights that lie in other files, are made up when read, or are too few."""
     import h5py
 
-    with h5py.File(io.BytesIO(content), "r") as weights:
+    size = part.seek(0, io.SEEK_END)
+    with h5py.File(part, "r") as weights:
         sizes = list(_sizes(weights, iter(range(LINKS))))
-    if sum(size for size, _ in sizes) > len(content):
-        raise ValueError(f"weights that claim more than their {len(content):,} bytes")
+    if sum(claimed for claimed, _ in sizes) > size:
+        raise ValueError(f"weights that claim more than their {size:,} bytes")
     found = sum(count for _, count in sizes)
     if least > found:
         raise ValueError(f"a network of at least {least:,} weights, with {found:,} stored")

@@ -184,9 +184,8 @@ def _hashes_now(path):
 
 
 def _write_manifest(folder, hashes, about):
-    files.write_json(folder / MANIFEST,
-                     {**about, "files": {name: {"sha256": values}
-                                         for name, values in hashes.items()}})
+    content = {**about, "files": {name: {"sha256": values} for name, values in hashes.items()}}
+    files.write_json(folder / MANIFEST, {**content, "sha256": files.digest(content)})
 
 
 @contextlib.contextmanager

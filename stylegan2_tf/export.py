@@ -7,6 +7,7 @@ Shapes: `N` batch, `H W` space, `C` channels, `D` latent, `L` classes.
 """
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -21,12 +22,13 @@ from stylegan2_tf.errors import NumericalError, OutputError, UsageError
 ENDINGS = {"savedmodel": "", "onnx": ".onnx", "litert": ".tflite"}  # of what is written
 NEEDED = {"onnx": ("tf2onnx", "onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}
 FROM_Z, FROM_W = "serving_default", "w"  # names of the signatures
+TEMPORARY = ".tmp-export-"  # how names begin beside OUT while it is written
 TOLERANCE = 1e-4  # of the grey range [-1, 1]
 BATCHES = (1, 2, 7)  # that are compared
 
 
-def export_generator(generator, path, form="savedmodel", truncation_psi=1.0):
-    """Write `generator` to `path`, load it again and compare its images with those of Keras.
+def export_generator(model, path, form="savedmodel", truncation_psi=1.0):
+    """Write a generator to `path`, load it again and compare its images with those of Keras.
 
     All forms turn `z [N, z_dim]` and, of a generator with classes, `label [N, L]` (one-hot, or
     weights) into `image [N, H, W, C]`, float32 in `[-1, 1]`, black to white, as
@@ -34,10 +36,10 @@ def export_generator(generator, path, form="savedmodel", truncation_psi=1.0):
     `w [N, D]`, which is not truncated.
 
     Args:
-        generator: A `Generator`.
+        model: A `Generator`, or what `load` returns.
         path: A new folder, or a file that ends in .onnx or .tflite; such a file is replaced.
         form: A key of `ENDINGS`.
-        truncation_psi: Built in: 1 for the full variety, towards 0 for the mean image.
+        truncation_psi: Built in: see `latent.sampling.LoadedGenerator.sample`.
 
     Returns:
         The largest difference from Keras, over batches of 1, 2 and 7.
@@ -49,7 +51,12 @@ def export_generator(generator, path, form="savedmodel", truncation_psi=1.0):
     from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
 
     check_target(path, form)
-    tf = import_tensorflow()
+    tf = import_tensorflow("exporting")
+    from stylegan2_tf.latent.sampling import generator_of
+    from stylegan2_tf.precision import in_precision
+
+    # In float32: other programs have no convolutions in 16 bits.
+    generator = in_precision(generator_of(model), "float32")
     write, load = {"savedmodel": (_write_savedmodel, _load_savedmodel),
                    "onnx": (_write_onnx, _load_onnx),
                    "litert": (_write_litert, _load_litert)}[form]
@@ -82,7 +89,7 @@ def check_target(path, form="savedmodel"):
     if missing:
         raise UsageError(f"--format {form}: expected the package{'s' * (len(missing) > 1)} "
                          f"{', '.join(missing)}, found none; install what it needs: "
-                         f'pip install "stylegan2_tf[{form}]"')
+                         f'pip install -e ".[{form}]"')
     ending = ENDINGS[form]
     if ending and path.suffix != ending:
         raise UsageError(f"OUT: expected a file that ends in {ending}, found {path}")
@@ -106,19 +113,40 @@ def _replacing(path):
     """`files.replacing` for a file or a folder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        home = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))
+        _sweep(path.parent)
+        home = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=path.parent))
     except OSError as error:
         raise OutputError(f"OUT {path}: expected a place that can be written, found: "
                           f"{error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as held:
+        held.callback(shutil.rmtree, home, ignore_errors=True)
+        with contextlib.suppress(OSError):  # a disk without locks: nothing is swept there either
+            held.enter_context(_locked(home))
         temporary = home / path.name
         yield temporary
         for part in (temporary, *temporary.rglob("*")):
             files.sync(part)
         os.replace(temporary, path)
         files.sync(path.parent)
+
+
+def _sweep(folder):
+    """Remove what killed exports left in `folder`: nobody holds it any more."""
+    for leftover in folder.glob(f"{TEMPORARY}????????"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            with contextlib.suppress(OSError), _locked(leftover):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """Hold a folder, which the end of the process, whatever its reason, lets go."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        os.close(descriptor)
 
 
 def _functions(tf, generator, psi):

@@ -10,16 +10,16 @@ import re
 
 from stylegan2_tf.data import printable
 from stylegan2_tf.errors import DataError, one_line
+from stylegan2_tf.fields import PRIVATE
 from stylegan2_tf.metrics.memorisation import COMPARED, ONE_IN
 from stylegan2_tf.metrics.page import with_interval, with_unit
 from stylegan2_tf.metrics.report import FORMAT
 from stylegan2_tf.model_info import LICENCE
 from stylegan2_tf.sides import as_text
 
-# Fields whose values are paths of the user, or tell how files of patients are called.
-PRIVATE = ("data_dir", "output_dir", "cache", "labels", "init_from", "subject_pattern", "classes")
 COLOURS = {1: "grey", 3: "colour", 4: "colour and transparency"}
 FITTED = {"pad": "padded with their background", "crop": "cropped", "stretch": "stretched"}
+PARTS = ("format", "provenance", "values", "warnings", "neighbours")  # of a report
 
 USE = """\
 Research and teaching on generative models and image processing: for example to compare methods,
@@ -101,12 +101,16 @@ def read_report(path, info):
     """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        measured = report["provenance"]["fakes"].get("sha256")
+        missing = [name for name in PARTS if name not in report]
+        if missing:
+            raise ValueError(f"one without {', '.join(missing)}")
         if report["format"] != FORMAT:
             raise ValueError(f"format {report['format']!r}, not {FORMAT}")
-        if not {"values", "warnings", "neighbours"} <= report.keys():
-            raise ValueError("parts missing")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        measured = report["provenance"]["fakes"].get("sha256")
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: expected a report.json of stylegan2-tf evaluate, found other "
+                        "JSON") from error
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: expected a report.json of stylegan2-tf evaluate, found: "
                         f"{one_line(error)}") from error
     if measured != info.hashes[info.path.name]:
@@ -134,10 +138,12 @@ def _data(info, sides, channels):
             "brought to": f"{as_text(sides)} pixels, {channels} "
                           f"channel{'s' * (channels != 1)}; other shapes were "
                           f"{FITTED.get(info.config.get('fit'), 'changed in a way not known')}",
-            **{f"of class {_text(name)}": f"{count:,}" for name, count in found.classes.items()},
+            # Other classes than those the model itself names are folders or labels of the user.
+            **{f"of class {_text(name)}": f"{count:,}" for name, count in found.classes.items()
+               if name in info.classes},
             "fingerprint (SHA-256)": f"`{found.fingerprint}`" if found.fingerprint else "not known"}
     paragraphs = [_table(("", ""), rows.items()), LICENCE]
-    if info.config.get("init_from"):
+    if info.config and info.config.get("init_from", "left out of the manifest"):
         paragraphs.append("The training started from the weights of another model. What that one "
                           "was trained on counts as training data, too.")
     return [*paragraphs, MISSING]

@@ -15,7 +15,7 @@ from stylegan2_tf.data import divide, division_of, find_subjects, printable
 from stylegan2_tf.data.packed import PackedImages
 from stylegan2_tf.errors import DataError, UsageError
 from stylegan2_tf.fields import METRICS
-from stylegan2_tf.manifest import check_hash, generator_file, read_manifest
+from stylegan2_tf.manifest import check_hash, find_run, generator_file, read_manifest
 from stylegan2_tf.options import SIZES, flag
 from stylegan2_tf.run_folder import DISCRIMINATOR_NAME, MODEL_NAME
 from stylegan2_tf.sides import doubled
@@ -58,11 +58,13 @@ class ModelInfo:
         parameters: "generator" and, if it lies beside it, "discriminator" -> their number.
         hashes: File name -> SHA-256, of the same files.
         verified: Whether a manifest names these hashes.
-        config: The configuration of the training, a dict; empty if not known.
+        config: The configuration of the training, a dict; empty if not known. Outside of the run
+            folder, paths and the like that were given are left out of it.
         best: Metric -> value that chose this model, if it is a `Model/best`.
         training: Those of "step", "nimg", "epoch", "seconds" that are known.
         images: `Images`.
         versions: Those of "keras", "tensorflow", "saved" that are known.
+        problem: What is wrong with the discriminator beside it; "" for nothing.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class ModelInfo:
     training: dict
     images: Images
     versions: dict
+    problem: str = ""
 
     @property
     def architecture(self):
@@ -125,24 +128,29 @@ def read_info(path):
         A `ModelInfo`.
 
     Raises:
-        DataError: There is no model, it is damaged, or the manifest names other hashes.
+        DataError: There is no model, it is damaged, or the manifest names another hash of it.
     """
     model_file = generator_file(path)
     manifest = read_manifest(model_file)
     hashes = {model_file.name: check_hash(model_file, manifest)}
     network, count, versions = _read_archive(model_file, "Generator")
-    parameters, other = {"generator": count}, model_file.with_name(DISCRIMINATOR_NAME)
+    parameters, problem = {"generator": count}, ""
+    other = model_file.with_name(DISCRIMINATOR_NAME)
     if model_file.name == MODEL_NAME and other.is_file():
-        hashes[other.name] = check_hash(other, manifest)
-        parameters["discriminator"] = _read_archive(other, "Discriminator")[1]
-    run = next((folder for folder in list(model_file.absolute().parents)[1:3]
-                if (folder / "config.json").is_file()), None)
+        try:
+            found = check_hash(other, manifest)
+            parameters["discriminator"] = _read_archive(other, "Discriminator")[1]
+            hashes[other.name] = found
+        except (DataError, OSError) as error:  # which hides nothing of the generator
+            problem = str(error)
+    run = find_run(model_file)
     training = {name: manifest[name] for name in COUNTERS[:2] if name in manifest}
     training |= _from_log(run, training)
     return ModelInfo(
         model_file, network, parameters, hashes, set(hashes) <= set(manifest["files"]),
         manifest["config"], {name: manifest[name] for name in METRICS if name in manifest},
-        training, _find_images(run, manifest, training), _versions(run, training) | versions)
+        training, _find_images(run, manifest, training), _versions(run, training) | versions,
+        problem)
 
 
 # -- the files of the model

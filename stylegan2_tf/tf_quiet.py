@@ -1,11 +1,11 @@
-"""Import TensorFlow without the lines that it prints on every start."""
+"""Import Keras and TensorFlow without the lines that it prints on every start."""
 
 import contextlib
 import os
 import sys
 import tempfile
 
-from stylegan2_tf.errors import UsageError
+from stylegan2_tf.errors import UsageError, one_line
 
 
 @contextlib.contextmanager
@@ -32,21 +32,57 @@ def quiet_stderr():
             os.close(saved)
 
 
-def import_tensorflow():
-    """Import TensorFlow and Keras quietly, and wake the device so that its lines are held too.
+def import_keras():
+    """Import Keras on the backend that the user has chosen, quietly: TensorFlow talks.
+
+    TensorFlow's device is woken, too, so that its lines are held.
+
+    Returns:
+        The name of the backend.
 
     Raises:
-        UsageError: Keras runs on another backend: training needs TensorFlow.
+        UsageError: `KERAS_BACKEND` names one that is not there.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_stderr():
-        import keras
-        import tensorflow as tf
+    chosen = os.environ.get("KERAS_BACKEND")
+    try:
+        with quiet_stderr():
+            import keras
+            if keras.backend.backend() == "tensorflow":
+                _wake_tensorflow()
+    except (ImportError, ValueError) as error:
+        if not chosen:
+            raise
+        raise UsageError(f"KERAS_BACKEND: expected a backend that is installed, such as "
+                         f"tensorflow, found {chosen!r} ({one_line(error)}); unset it, or install "
+                         "what it needs") from error
+    return keras.backend.backend()
 
-        # Its fusions fail on a network that is called twice in one graph, with a line on screen.
-        tf.config.optimizer.set_experimental_options({"remapping": False})
-        tf.zeros(())
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(f"KERAS_BACKEND: expected tensorflow for training, found "
-                         f"{keras.backend.backend()}; unset it or set it to tensorflow")
+
+def _wake_tensorflow():
+    import tensorflow as tf
+
+    # Its fusions fail on a network that is called twice in one graph, with a line on screen.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    tf.zeros(())
+
+
+def import_tensorflow(purpose="training"):
+    """Import TensorFlow and Keras quietly, see `import_keras`, for what only they can do.
+
+    Args:
+        purpose: What that is, for the error.
+
+    Returns:
+        The module `tensorflow`.
+
+    Raises:
+        UsageError: Keras runs on another backend.
+    """
+    backend = import_keras()
+    if backend != "tensorflow":
+        raise UsageError(f"KERAS_BACKEND: expected tensorflow for {purpose}, found {backend}; "
+                         "unset it or set it to tensorflow")
+    import tensorflow as tf
+
     return tf

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan2_tf.animation import check_kind, save_animation
+from stylegan2_tf.animation import _even, check_kind, save_animation
 from stylegan2_tf.errors import UsageError
 
 
@@ -96,8 +96,18 @@ def test_unknown_kinds(tmp_path, name):
 
 @pytest.mark.skipif(importlib.util.find_spec("av") is not None, reason="av is installed")
 def test_mp4_needs_a_package(tmp_path):
-    with pytest.raises(UsageError, match=r"pip install 'stylegan2_tf\[video\]'"):
+    with pytest.raises(UsageError, match=r'pip install -e "\.\[video\]"'):
         check_kind(tmp_path / "some.mp4")
+
+
+@pytest.mark.parametrize("side, even", [((63, 65), (64, 66)), ((64, 64), (64, 64))])
+def test_odd_sides_are_made_even_without_a_loss(side, even):
+    made = frames(3, side=side)
+    found = _even(made)
+    assert found.shape[1:3] == even
+    np.testing.assert_array_equal(found[:, :side[0], :side[1]], made)
+    np.testing.assert_array_equal(found[:, -1, :side[1]], made[:, -1])
+    np.testing.assert_array_equal(found[:, :side[0], -1], made[:, :, -1])
 
 
 def test_mp4(tmp_path):
@@ -106,4 +116,4 @@ def test_mp4(tmp_path):
     with av.open(str(tmp_path / "some.mp4")) as container:
         shown = list(container.decode(video=0))
         assert float(container.streams.video[0].average_rate) == 12.5
-    assert len(shown) == 6 and (shown[0].width, shown[0].height) == (64, 64)
+    assert len(shown) == 6 and (shown[0].width, shown[0].height) == (66, 64)

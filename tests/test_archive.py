@@ -15,10 +15,11 @@ import pytest
 from small import FAMILIES, make_discriminator, make_generator
 
 from stylegan2_tf import archive
-from stylegan2_tf.archive import check_archive
+from stylegan2_tf.archive import check_archive, check_model
 from stylegan2_tf.errors import DataError
 from stylegan2_tf.latent.sampling import load
 from stylegan2_tf.metrics.pretrained import load_discriminator
+from stylegan2_tf.networks.discriminator import DENSE_RESOLUTION
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,21 @@ def test_good_discriminators_pass(tmp_path, more):
     path = tmp_path / "discriminator.keras"
     make_discriminator(**more).save(path)
     check_archive(path, "Discriminator")
+
+
+@pytest.mark.parametrize("final", [8, [6, 4], "15x16", 7, 16])
+def test_the_dense_layer_sees_maps_that_the_head_has_brought_down(tmp_path, final):
+    assert archive.DENSE == DENSE_RESOLUTION
+    path = tmp_path / "discriminator.keras"
+    discriminator = make_discriminator([4, 32], final_resolution=final)
+    discriminator.save(path)
+    check_archive(path, "Discriminator")
+    assert discriminator(np.zeros((2, *discriminator.resolution, 1), np.float32)).shape == (2, 1)
+    stored = members(path)
+    config = json.loads(stored["config.json"])
+    config["config"]["head"]["config"]["units"] = 64  # four times as many weights
+    stored["config.json"] = json.dumps(config).encode()
+    assert "a network of at least" in refusal(pack(path, stored), "Discriminator")
 
 
 def test_a_model_of_keras_layers_is_not_ours(tmp_path):
@@ -197,6 +213,25 @@ def test_encrypted_members(good, tmp_path):
     assert "encrypted" in refusal(path)
 
 
+def test_a_file_larger_than_any_model(good, tmp_path):
+    """It is neither read nor hashed; nor is one without a manifest."""
+    path = pack(tmp_path / "generator.keras", good)
+    with open(path, "r+b") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(DataError, match="a model of at most .* bytes, found 1,099,511,627,776$"):
+        check_model(path, "Generator")
+
+
+def test_the_manifest_is_compared(good, tmp_path):
+    path = pack(tmp_path / "generator.keras", good)
+    check_model(path, "Generator")
+    for hashes, words in (["00" * 32], "SHA-256 000000000000"), ([], "the manifest of a run"):
+        (tmp_path / "manifest.json").write_text(json.dumps(
+            {"files": {path.name: {"sha256": hashes}}}))
+        with pytest.raises(DataError, match=words):
+            check_model(path, "Generator")
+
+
 # -- the configuration
 
 
@@ -221,7 +256,8 @@ CONV = {"module": "stylegan2_tf.networks.styled", "class_name": "StyledConv2D",
 @pytest.mark.parametrize("place", [
     ("config", "mapping"), ("config", "synthesis"), ("config", "dtype"), ("config", "name"),
     ("config", "mapping", "config", "dtype"), ("config", "synthesis", "config", "attention"),
-    ("config", "mapping", "config", "dtype", "config", "name")])
+    ("config", "mapping", "config", "dtype", "config", "name"), ("compile_config",),
+    ("build_config",), ("config", "mapping", "compile_config")])
 @pytest.mark.parametrize("value", [
     LAMBDA, CONV, {"class_name": "__lambda__"}, {"registered_name": "evil"},
     {"module": "os", "class_name": "system", "config": {}, "registered_name": None},
@@ -243,6 +279,12 @@ def test_foreign_classes(good, tmp_path, place, value):
     ("registered_name", None), ("registered_name", "stylegan2_tf>Discriminator")])
 def test_the_network_itself_is_ours(good, tmp_path, key, value):
     refusal(changed(good, tmp_path / "some.keras", lambda config: config.update({key: value})))
+
+
+@pytest.mark.parametrize("names", [[1, 2], [None], ["AD", ["NC"]], 7])
+def test_classes_that_have_no_names(good, tmp_path, names):
+    refusal(changed(good, tmp_path / "some.keras",
+                    lambda config: config["config"].update(classes=names)))
 
 
 def test_parts_with_shapes_of_their_own(good, tmp_path):
@@ -289,7 +331,7 @@ def test_networks_larger_than_their_weights(good, tmp_path, part, changes):
 
 @pytest.mark.parametrize("part, changes", [
     ("trunk", dict(filters=[60_000])), ("trunk", dict(filters=[1] * 17)),
-    ("trunk", dict(final_resolution=100)), ("trunk", dict(channels=60_000)),
+    ("trunk", dict(final_resolution=3_000)), ("trunk", dict(channels=60_000)),
     ("trunk", dict(final_resolution=60_000)), ("head", dict(units=60_000)),
     ("head", dict(label_dim=60_000))])
 def test_discriminators_larger_than_their_weights(home, tmp_path, part, changes):

@@ -129,6 +129,7 @@ def refused(code, text, *arguments, program=("run.py",), cwd=ROOT, env=None):
     ("unrecognized arguments: 7", [*SIZES, "7"]),
     ("argument --batch: invalid int value: 'many'", [*SIZES, "--batch", "many"]),
     ("argument --lr: expected one argument", [*SIZES, "--lr"]),
+    ("argument --lr: expected one argument, found --", [*SIZES, "--lr=--"]),
     ("argument g_init_filters: invalid int value: 'x'", ["8", "x", "8", "32", "80"]),
     ("--batch: expected at least 4, found 2", [*SIZES, "--batch", "2"]),
     ("--resolution: expected g_input_res 8x8 times a power of two, found 100x100; for it "
@@ -152,6 +153,15 @@ def refused(code, text, *arguments, program=("run.py",), cwd=ROOT, env=None):
 def test_usage_is_refused_in_one_line(no_tensorflow, tmp_path, text, arguments):
     refused(2, text, "data", "out", *arguments, cwd=tmp_path, env=no_tensorflow)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(no_tensorflow):
+    for encoding in ("ascii", "utf-8"):
+        result = call("verify", os.fsdecode("é\udcff\n🧠".encode("utf-8", "surrogateescape")),
+                      program=("-m", "stylegan2_tf"),
+                      env=no_tensorflow | {"PYTHONIOENCODING": encoding})
+        assert result.returncode in (2, 65) and result.stderr.count("\n") == 1
+        assert "\\udcff" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_missing_paths_are_refused(no_tensorflow):

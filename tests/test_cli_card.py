@@ -45,6 +45,16 @@ def test_on_the_screen_without_a_report(info, card, tmp_path, capsys):
                            "(stylegan2-tf evaluate, --report)\n")
 
 
+def test_a_file_that_is_damaged_is_left_out_with_a_note(tmp_path, monkeypatch, capsys):
+    info = make_info(problem="discriminator.keras: damaged")
+    monkeypatch.setattr(model_info, "read_info", lambda path: info)
+    assert main(["card", "run"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == make_card(info)
+    assert printed.err.startswith(
+        "note: the card leaves a file out: discriminator.keras: damaged\n")
+
+
 @pytest.mark.parametrize("place", ["run/report", "run/Model/report"])
 def test_the_report_in_the_run_is_found(info, card, tmp_path, capsys, place):
     report_at(tmp_path / place / "report.json", make_report())

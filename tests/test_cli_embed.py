@@ -5,14 +5,15 @@ import json
 
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
+from tiny import TINY
 
 from stylegan2_tf.artifacts import save_models
 from stylegan2_tf.building import make_networks
 from stylegan2_tf.cli import main
 from stylegan2_tf.config import TrainConfig
-from stylegan2_tf.latent import embedding
+from stylegan2_tf.data import divide, division_of, pack
+from stylegan2_tf.latent import embedding, projection
 
 PEOPLE, SLICES = 16, 2
 
@@ -46,6 +47,13 @@ def home(tmp_path_factory):
             if person < 6:
                 image.save(home / "nameless" / kind / f"{person}-{index}.png")
     image_of(random, 0).save(home / "real" / "atlas" / "case_099_slice_0.png")
+    for name, holdout in (("held", 0.5), ("few", 0.1), ("all", 0.0)):  # runs on these images
+        config = TrainConfig(**{**TINY, "conditional": True, "classes": "old,young",
+                                "holdout": holdout})
+        packed = pack(home / "real", home / "cache", resolution=16, channels=1, progress=False)
+        train, _, _ = divide(packed, **division_of(config.to_json()))
+        save_models(home / name / "Model", average, discriminator, config=config.to_json(),
+                    images=train.fingerprint)
     return home
 
 
@@ -56,8 +64,9 @@ def embed(*arguments):
 def refused(capsys, *arguments, code=2):
     """The one line of a command that is refused."""
     assert embed(*arguments) == code
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
+    printed = capsys.readouterr()
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1 and "points" not in printed.out
     return lines[0]
 
 
@@ -68,7 +77,7 @@ def tree(folder):
 @pytest.fixture
 def no_projection(monkeypatch):
     """Projecting takes the longest by far: what is refused is refused before."""
-    monkeypatch.setattr(embedding, "project", None)
+    monkeypatch.setattr(projection, "project", None)
 
 
 # -- what is found
@@ -86,17 +95,20 @@ def test_a_difference_in_real_images_is_found(home, tmp_path, capsys, monkeypatc
     assert tree(home / "real") == before
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "note: 1 of 33 images are of no class that the model knows, and left out"
-    assert printed[1].startswith("generated 40 points: ")
-    assert printed[2].startswith("real      32 points of 16 subjects: ")
-    assert "of the nearest 10 are of the same class; chance " in printed[2]
-    assert printed[3].startswith("note: a conditional model is told the class")
-    assert printed[4:] == [f"written {out} and styles.json"]
+    assert printed[1] == (f"note: {home / 'real'} is not what this model was trained on, or has "
+                          "changed since: whether it has seen these images is not known")
+    assert printed[2].startswith("generated 40 points: ")
+    assert printed[3].startswith("real      32 points of 16 subjects: ")
+    assert "of the nearest 10 are of the same class; chance " in printed[3]
+    assert printed[4].startswith("note: a conditional model is told the class")
+    assert printed[5:] == [f"written {out} and styles.json"]
 
     report = json.loads(out.with_suffix(".json").read_text())
     assert report["model"] == str(home / "conditional" / "Model" / "generator.keras")
-    assert {name: report[name] for name in ("data", "classes", "method", "steps", "seed")} == {
-        "data": str(home / "real"), "classes": ["old", "young"], "method": "pca", "steps": 20,
-        "seed": 3}
+    assert {name: report[name] for name in (
+        "data", "trained_on", "classes", "method", "steps", "seed")} == {
+        "data": str(home / "real"), "trained_on": None, "classes": ["old", "young"],
+        "method": "pca", "steps": 20, "seed": 3}
     for kind, points, subjects in (("generated", 40, None), ("real", 32, 16)):
         assert (report[kind]["points"], report[kind]["subjects"]) == (points, subjects)
         assert 0.4 < report[kind]["chance"] < 0.6 and report[kind]["k"] == 10
@@ -140,12 +152,13 @@ def test_generated_ones_alone(home, tmp_path, capsys, no_projection):
 def test_so_many_real_images_of_each_class_without_subjects(home, tmp_path, capsys, monkeypatch):
     seen = []
 
-    def project(generator, images, *, steps, seed, progress):
+    def project(model, images, *, steps, start, seed, progress):
+        assert start == "mean"  # the most similar random image has a class
         seen.append((images, steps, seed))
         shape = (len(images), 6, 8)
         return type("Found", (), {"ws": np.random.default_rng(0).normal(size=shape)})
 
-    monkeypatch.setattr(embedding, "project", project)
+    monkeypatch.setattr(projection, "project", project)
     assert embed(home / "conditional", "--data", home / "nameless", "--real", 4, "--steps", 7,
                  "--n", 4, "--out", tmp_path / "styles.png") == 0
     ((images, steps, seed),) = seen
@@ -166,7 +179,7 @@ def test_an_image_keeps_its_subject(home, tmp_path, monkeypatch):
 
     def projected(generator, images, labels, groups, steps, seed):
         seen.extend(zip(labels.tolist(), groups.tolist(), strict=True))
-        return embedding.Styles(images.reshape(len(images), -1), labels, groups)
+        return embedding.Styles(images.reshape(len(images), -1)[:, :8], labels, groups)
 
     monkeypatch.setattr(embedding, "projected_styles", projected)
     monkeypatch.setattr("stylegan2_tf.cli.embed._write", lambda *arguments: None)
@@ -174,6 +187,24 @@ def test_an_image_keeps_its_subject(home, tmp_path, monkeypatch):
                  tmp_path / "styles.png") == 0
     assert seen == [("old", "000"), ("old", "004"), ("old", "008"), ("old", "012"),
                     ("young", "001"), ("young", "005"), ("young", "009"), ("young", "013")]
+
+
+@pytest.mark.parametrize("name, count, trained, note", [
+    ("held", 16, 0, "the 16 real images show people that were held out of the training"),
+    ("few", 32, 28, "28 of 32 real images were trained on: their styles may lie better than those "
+                    "of images that the model has not seen"),
+    ("all", 32, 32, "32 of 32 real images were trained on: ")])
+def test_people_that_were_held_out_come_first(home, tmp_path, capsys, monkeypatch, name, count,
+                                              trained, note):
+    """Those of `few` are all of one class, or too few to be compared."""
+    monkeypatch.setattr(embedding, "projected_styles", lambda model, images, labels, groups, *_: (
+        embedding.Styles(images.reshape(len(images), -1)[:, :8], labels, groups)))
+    assert embed(home / name, "--data", home / "real", "--n", 4, "--out", tmp_path / "x.PNG") == 0
+    printed = capsys.readouterr().out
+    assert f"\nnote: {note}" in "\n" + printed and f"real      {count} points of {count // 2}" in (
+        printed)
+    report = json.loads((tmp_path / "x.json").read_text())
+    assert (report["trained_on"], report["real"]["points"]) == (trained, count)
 
 
 # -- refusals
@@ -207,11 +238,10 @@ def test_pictures_that_cannot_be_written(home, capsys, monkeypatch, tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").write_text("mine")
     before = tree(home / "real")
-    for out, problem in (("folder.png", "folder.png: expected a file that can be written, found: "
-                          "a folder"),
-                         ("file/styles.png", "file: expected a folder that can be written")):
-        assert f"--out {tmp_path / problem}" in refused(
-            capsys, home / "conditional", "--out", tmp_path / out, code=74)
+    for out, problem in (("folder.png", "found a folder"),
+                         ("file/styles.png", f"found a file at {tmp_path / 'file'}")):
+        assert refused(capsys, home / "conditional", "--out", tmp_path / out, code=74).endswith(
+            f"--out {tmp_path / out}: expected a file that can be written, {problem}")
     assert "--out: expected outside of --data" in refused(
         capsys, home / "conditional", "--data", home / "real", "--out",
         home / "real" / "new" / "styles.png")
@@ -219,10 +249,11 @@ def test_pictures_that_cannot_be_written(home, capsys, monkeypatch, tmp_path):
 
 
 def test_models_that_tell_no_class(home, tmp_path, capsys):
-    out = ("--out", tmp_path / "styles.png")
+    out = ("--out", tmp_path / "new" / "styles.png")
     assert "MODEL: expected one trained with --conditional on two classes or more, found " in (
         line := refused(capsys, home / "plain", *out)) and "with none" in line
     assert "nothing there" in refused(capsys, tmp_path / "absent", *out, code=65)
+    assert not (tmp_path / "new").exists()
 
 
 def test_data_that_cannot_be_compared(home, tmp_path, capsys, no_projection):
@@ -258,6 +289,8 @@ def test_a_method_that_is_not_installed_is_refused_before_projecting(
         home, tmp_path, capsys, monkeypatch, no_projection):
     monkeypatch.setattr("stylegan2_tf.latent.separation.importlib.util.find_spec",
                         lambda name: None)
-    assert "method umap: expected the package umap-learn, found none" in refused(
-        capsys, home / "conditional", "--data", home / "real", "--method", "umap", "--out",
-        tmp_path / "styles.png")
+    for flags in ((), ("--data", home / "real")):
+        assert "method umap: expected the package umap-learn, found none" in refused(
+            capsys, home / "conditional", *flags, "--method", "umap", "--out",
+            tmp_path / "styles.png")
+    assert not list(tmp_path.iterdir())

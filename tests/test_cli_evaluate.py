@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylegan2_tf import artifacts
+from stylegan2_tf import artifacts, files
 from stylegan2_tf.cli import main
 from stylegan2_tf.data import divide, pack
+
+PATTERN = r"case_\d(\d\d)"  # the subjects that the built-in patterns find, under other names
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +37,18 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(home):
     """A run folder of an untrained generator that held out a fifth of the people."""
-    from conftest import TINY
+    from tiny import TINY
 
     from stylegan2_tf.config import TrainConfig
     from stylegan2_tf.trainer import make_networks
 
-    config = TrainConfig(**{**TINY, "holdout": 0.2})
+    config = TrainConfig(**{**TINY, "holdout": 0.2, "subject_pattern": PATTERN})
     packed = pack(home / "real", home / "cache", resolution=16, channels=1, progress=False)
-    train, _, _ = divide(packed, holdout=0.2)
+    train, _, _ = divide(packed, holdout=0.2, subject_pattern=PATTERN)
     _, average, discriminator = make_networks(config)
     artifacts.save_models(home / "run" / "Model", average, discriminator,
-                          config=config.to_json(), images=train.fingerprint)
+                          config=config.public(), images=train.fingerprint)
+    files.write_json(home / "run" / "config.json", config.to_json())
     return home / "run"
 
 
@@ -81,9 +84,17 @@ def test_a_run_is_judged_by_whom_it_held_out(home, run, tmp_path, capsys):
     assert about["fakes"]["sha256"] and about["extractor"].startswith("random sha256:")
 
 
+def test_a_model_without_its_run_folder_is_told_the_subjects(home, run, tmp_path, capsys):
+    shutil.copytree(run / "Model", tmp_path / "shared")
+    assert evaluate(tmp_path / "shared", home / "real", "--n", 6, "--out", tmp_path / "report",
+                    "--features", "pixels", "--subject-pattern", PATTERN) == 0
+    assert "2 of 10 subjects" in capsys.readouterr().out
+
+
 def test_other_images_than_the_run_was_trained_on(home, run, tmp_path, capsys):
     assert evaluate(run, home / "other", "--n", 6, "--out", tmp_path) == 0
-    assert "is not what this generator was trained on" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "is not what this generator was trained on" in printed and "tells its" not in printed
 
 
 def test_a_holdout_folder(home, run, tmp_path):

@@ -1,16 +1,17 @@
 """`stylegan2-tf export` from the command line; what is exported is tested in test_export.py."""
 
 import pytest
-from small import make_generator
+from small import FAMILIES, make_generator
 
-from stylegan2_tf import export
+from stylegan2_tf import archive, export, manifest
 from stylegan2_tf.cli import export as module
 from stylegan2_tf.cli import main
 from stylegan2_tf.errors import NumericalError
 from stylegan2_tf.latent import sampling
 from stylegan2_tf.latent.sampling import LoadedGenerator
 
-KINDS = {"plain": {}, "conditional": dict(classes=("AD", "N\nC"), channels=3)}
+KINDS = {"plain": {}, "conditional": dict(classes=("AD", "N\nC"), channels=3),
+         "dcgan": dict(family=FAMILIES[2])}
 
 
 @pytest.fixture
@@ -18,6 +19,8 @@ def asked(monkeypatch):
     """What the command asks for, instead of doing it."""
     asked = []
     monkeypatch.setattr(export, "NEEDED", {})
+    monkeypatch.setattr(manifest, "generator_file", lambda path: path)
+    monkeypatch.setattr(archive, "check_model", lambda path, kind: None)
     monkeypatch.setattr(sampling, "load", lambda path: LoadedGenerator(
         make_generator(filters=(4, 4), **KINDS[path])))
     monkeypatch.setattr(module, "export_generator", lambda generator, *rest: (
@@ -53,11 +56,22 @@ def test_onnx_has_one_signature(asked, tmp_path, capsys):
     (["."], "OUT: expected a new or empty folder"),
     (["model", "--format", "keras"], "--format: invalid choice"),
     (["model", "--truncation-psi", "nan"], "--truncation-psi: expected a finite number"),
+    (["model", "--truncation-psi", "11"], "found 11"),
 ])
 def test_what_cannot_be(asked, tmp_path, monkeypatch, capsys, flags, message):
+    check_refusal(asked, tmp_path, monkeypatch, capsys, "plain", flags, message)
+
+
+def test_truncation_needs_styles(asked, tmp_path, monkeypatch, capsys):
+    check_refusal(asked, tmp_path, monkeypatch, capsys, "dcgan", [
+        "model", "--truncation-psi", "0.7"], "expected a generator with styles, which truncation")
+    assert main(["export", "dcgan", "model"]) == 0
+
+
+def check_refusal(asked, tmp_path, monkeypatch, capsys, model, flags, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    assert main(["export", "plain", *flags]) == 2
+    assert main(["export", model, *flags]) == 2
     printed = capsys.readouterr()
     assert message in printed.err and len(printed.err.splitlines()) == 1 and not asked
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,6 +1,7 @@
 """`stylegan2-tf generate` from the command line."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import weakref
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
+from tiny import TINY
 
 from stylegan2_tf.artifacts import save_models
 from stylegan2_tf.building import make_networks
@@ -17,7 +18,8 @@ from stylegan2_tf.cli import generate as module
 from stylegan2_tf.cli import main
 from stylegan2_tf.config import TrainConfig
 from stylegan2_tf.data import read_image
-from stylegan2_tf.latent import sampling, series
+from stylegan2_tf.files import sha256
+from stylegan2_tf.latent import sampling, series, sheets
 from stylegan2_tf.latent.directions import Directions
 from stylegan2_tf.latent.noise import random_noise
 from stylegan2_tf.latent.sampling import draw, load, make_latents, synthesize, to_uint8
@@ -88,9 +90,13 @@ def pixels(path):
 def test_nine_images_and_their_list(home, tmp_path, capsys):
     assert generate(home / "plain", tmp_path / "deep" / "out") == 0
     out = tmp_path / "deep" / "out"
-    assert capsys.readouterr().out == f"images 9 in {out}, listed in seeds.csv\n"
+    assert capsys.readouterr().out == (
+        f"images 9 in {out}, listed in seeds.csv\nnote: padding of the training images is kept, "
+        "if they had any: manifest.json tells no size that all training images had\n")
     assert table(out) == [{"file": f"seed0000{seed}.png", "seed": str(seed), "class": "",
-                           "truncation_psi": "1.0", "noise": "const", "strength": ""}
+                           "truncation_psi": "1.0", "noise": "const", "strength": "",
+                           "direction": "", "direction_name": "",
+                           "model_sha256": sha256(home / "plain" / "Model" / "generator.keras")}
                           for seed in range(9)]
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["seeds.csv", *(row["file"] for row in table(out))])
@@ -238,14 +244,32 @@ def test_padding_is_undone_where_the_run_knows_of_it(home, models, loaded, tmp_p
     assert pixels(tmp_path / "grid.png").shape == (16, 16)
 
 
-@pytest.mark.parametrize("shape, fit, expected", [
-    ([20, 10], "pad", [20, 10]), ([20, 10], "crop", None), (None, "pad", None),
-    ([20], "pad", None), ("ab", "pad", None), ([0, 10], "pad", None), ([2.5, 3], "pad", None)])
-def test_a_manifest_that_tells_no_shape(tmp_path, shape, fit, expected):
+@pytest.mark.parametrize("shape, fit, expected, reason", [
+    ([20, 10], "pad", [20, 10], None), ([20, 10], "crop", None, None),
+    (None, "pad", None, "manifest.json tells no size that all"),
+    ([20], "pad", None, "tells the size '[20]'"), ("ab", "pad", None, "tells the size 'ab'"),
+    ([0, 10], "pad", None, "tells the size"), ([2.5, 3], "pad", None, "tells the size"),
+    ([20, 10], None, None, "no manifest.json beside the model")])
+def test_a_manifest_that_tells_no_shape(tmp_path, capsys, shape, fit, expected, reason):
     (tmp_path / "generator.keras").touch()
     (tmp_path / "manifest.json").write_text(json.dumps(
-        {"files": {}, "config": {"fit": fit}, "source_shape": shape}))
-    assert module._source_shape(tmp_path) == expected
+        {"files": {}, "config": {"fit": fit} if fit else {}, "source_shape": shape}))
+    found, unknown = module._source_shape(tmp_path)
+    assert found == expected
+    module._explain_size(found, unknown, [20, 10])
+    printed = capsys.readouterr().out
+    if reason:
+        assert reason in unknown and printed == (
+            f"note: padding of the training images is kept, if they had any: {unknown}\n")
+    else:
+        assert unknown is None and printed == ""
+
+
+def test_a_model_without_a_manifest(home, models, tmp_path, monkeypatch, capsys):
+    shutil.copy(home / "plain" / "Model" / "generator.keras", tmp_path / "plain")
+    monkeypatch.setattr(module.shared, "load_generator", lambda *options: models["plain"])
+    assert generate(tmp_path / "plain", tmp_path / "out", "--seeds", 1) == 0
+    assert "is kept, if they had any: no manifest.json beside" in capsys.readouterr().out
 
 
 # -- directions
@@ -268,6 +292,7 @@ def test_one_image_for_each_seed_and_strength(home, models, loaded, pca, tmp_pat
     assert [(row["file"], row["strength"]) for row in rows[:3]] == [
         ("seed00005_-3.png", "-3.0"), ("seed00005_+0.png", "0.0"), ("seed00005_+3.png", "3.0")]
     assert set(files(tmp_path)) == {row["file"] for row in rows}
+    assert {(row["direction"], row["direction_name"]) for row in rows} == {(f"{pca}:1", "b")}
     grid = pixels(tmp_path / "grid.png")
     assert grid.shape == (2 * 16, 3 * 16)
     model = models["plain"]
@@ -291,6 +316,42 @@ def test_bytes_do_not_depend_on_the_other_strengths(home, loaded, pca, tmp_path)
     assert len({row["class"] for row in table(tmp_path / "one")}) == 1
 
 
+def test_strengths_as_they_are_written(home, loaded, pca, tmp_path, capsys):
+    move = ("--direction", f"{pca}:0", "--seeds", 1)
+    for number, (strengths, names) in enumerate({
+            "-1e1:2:2": ["-10", "+2"], "0.00001,0": ["+1e-05", "+0"], "-.5": ["-0.5"],
+            "-0.3:0.3:3": ["-0.3", "+0", "+0.3"]}.items()):
+        out = tmp_path / str(number)
+        assert generate(home / "plain", out, *move, "--strength", strengths) == 0
+        assert [row["file"] for row in table(out)] == [f"seed00001_{name}.png" for name in names]
+        assert {row["file"] for row in table(out)} == set(files(out))
+        generate(home / "plain", out, *move)  # such names are known as those of generate
+        assert len(files(out)) == 7
+
+
+def test_a_direction_of_another_model(home, loaded, tmp_path, capsys):
+    own, other, old = (tmp_path / f"{name}.npz" for name in ("own", "other", "old"))
+    found = Directions("pca", np.eye(1, 8, dtype=np.float32), np.ones(1), np.ones(1), ("a",))
+    hashes = [sha256(home / name / "Model" / "generator.keras") for name in ("plain", "tall")]
+    for path, model in zip((own, other, old), (*hashes, ""), strict=True):
+        dataclasses.replace(found, model=model).save(path)
+    flags = ("--seeds", 1, "--strength", 1)
+    assert generate(home / "plain", tmp_path / "a", "--direction", f"{own}:0", *flags) == 0
+    assert "does not tell which generator" not in capsys.readouterr().out
+    line = refused(capsys, home / "plain", tmp_path / "b", "--direction", f"{other}:0", *flags)
+    assert (f"--direction: expected one of this generator (SHA-256 {hashes[0][:12]}), found one of "
+            f"{hashes[1][:12]} in {other}:0") in line
+    assert not (tmp_path / "b").exists()
+    assert generate(home / "plain", tmp_path / "c", "--direction", f"{old}:0", *flags) == 0
+    assert f"note: {old}:0 does not tell which generator it belongs to" in capsys.readouterr().out
+
+
+def test_a_grid_of_large_images_shows_fewer_seeds(home, loaded, pca, tmp_path, monkeypatch):
+    monkeypatch.setattr(sheets, "PIXELS", 16 * 16 * 20)
+    generate(home / "plain", tmp_path, "--direction", f"{pca}:0", "--seeds", "0-4")
+    assert pixels(tmp_path / "grid.png").shape == (2 * 16, 7 * 16)
+
+
 # -- what is held in memory, and what a kill leaves
 
 
@@ -309,7 +370,7 @@ def test_images_are_streamed(home, loaded, tmp_path, monkeypatch):
 
     monkeypatch.setattr(series, "synthesize", one)
     monkeypatch.setattr("stylegan2_tf.artifacts.save_grid", kept)
-    assert generate(home / "plain", tmp_path, "--seeds", "0-99") == 0
+    assert generate(home / "plain", tmp_path, "--seeds", "0-99", "--grid", "9x9") == 0
     batches = [events[start:start + 17] for start in range(0, len(events), 17)]
     for number, (most, *names) in enumerate(batches):
         assert most <= 2 and names == [
@@ -318,12 +379,13 @@ def test_images_are_streamed(home, loaded, tmp_path, monkeypatch):
 
 
 def test_a_kill_leaves_no_list_of_other_images(home, loaded, tmp_path, monkeypatch, capsys):
-    generate(home / "conditional", tmp_path, "--class", "AD")
+    generate(home / "conditional", tmp_path, "--class", "AD", "--grid", "3x3")
     before = files(tmp_path)
     from stylegan2_tf.artifacts import save_grid
 
     def killed(images, path, **options):
         if path.name == "seed00005.png":
+            (path.parent / ".tmp-1-seed00005.png").touch()  # what SIGKILL leaves
             raise KeyboardInterrupt
         save_grid(images, path, **options)
 
@@ -331,11 +393,39 @@ def test_a_kill_leaves_no_list_of_other_images(home, loaded, tmp_path, monkeypat
         patch.setattr("stylegan2_tf.artifacts.save_grid", killed)
         assert generate(home / "conditional", tmp_path, "--class", "NC") == 130
     after = files(tmp_path)
-    assert {file for file in before if before[file] != after[file]} == {
-        f"seed0000{seed}.png" for seed in range(5)}
-    assert {path.name for path in tmp_path.iterdir()} == set(after)  # no seeds.csv, nothing half
-    assert generate(home / "conditional", tmp_path, "--class", "NC") == 0
+    assert set(after) == {f"seed0000{seed}.png" for seed in range(5)}
+    assert not {*after.values()} & {*before.values()}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *after, ".tmp-1-seed00005.png", ".unfinished-seeds.csv"}  # no seeds.csv, no grid
+    capsys.readouterr()
+    assert generate(home / "conditional", tmp_path, "--class", "NC", "--seeds", "3-4") == 0
+    assert f"removed 5 images that an earlier generate had listed in {tmp_path}" in (
+        capsys.readouterr().out)
     assert {row["class"] for row in table(tmp_path)} == {"NC"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "seed00003.png", "seed00004.png", "seeds.csv"}
+
+
+def test_a_second_run_leaves_nothing_of_the_first_and_all_else(home, loaded, tmp_path, capsys):
+    generate(home / "plain", tmp_path, "--grid", "3x3", "--format", "npy")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "photo.png").write_text("mine")
+    capsys.readouterr()
+    assert generate(home / "plain", tmp_path, "--seeds", "1-2") == 0
+    assert capsys.readouterr().out.startswith(
+        f"removed 9 images that an earlier generate had listed in {tmp_path}\nimages 2 in ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "notes.txt", "photo.png", "seed00001.png", "seed00002.png", "seeds.csv"]
+
+
+def test_images_that_are_not_listed_are_not_replaced(home, loaded, tmp_path, capsys):
+    generate(home / "plain", tmp_path / "out", "--seeds", "1-2")
+    (tmp_path / "out" / "seed00007.png").write_text("mine")
+    before = files(tmp_path / "out")
+    capsys.readouterr()
+    line = refused(capsys, home / "plain", tmp_path / "out", code=74)
+    assert "expected no images but those of its seeds.csv, found seed00007.png; give a new" in line
+    assert files(tmp_path / "out") == before
 
 
 def test_a_full_disk_is_one_line(home, loaded, tmp_path, monkeypatch, capsys):
@@ -344,7 +434,7 @@ def test_a_full_disk_is_one_line(home, loaded, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("stylegan2_tf.artifacts.save_grid", full)
     assert "No space left on device" in refused(capsys, home / "plain", tmp_path, code=74)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == [".unfinished-seeds.csv"]
 
 
 # -- refusals
@@ -357,16 +447,20 @@ def test_a_full_disk_is_one_line(home, loaded, tmp_path, monkeypatch, capsys):
     (["--grid", "3"], "--grid: expected rows x columns such as 3x3, 99x99 at most, found '3'"),
     (["--grid", "0x3"], "found '0x3'"), (["--grid", "100x1"], "found '100x1'"),
     (["--grid", "3x3 "], "found '3x3 '"), (["--grid", ""], "found ''"),
-    (["--grid", "3x3", "--seeds", "0-7"], "--grid: expected at most 8 places, one for each seed"),
-    (["--grid", "1x3", "--seeds", "1,1,1,2"], "--grid: expected at most 2 places"),
-    (["--truncation-psi", "nan"], "--truncation-psi: expected a finite number, found nan"),
-    (["--truncation-psi", "inf"], "--truncation-psi: expected a finite number, found inf"),
+    (["--grid", "3x3", "--seeds", "0-7"], "--grid: expected no more places than seeds (8), "),
+    (["--grid", "1x3", "--seeds", "1,1,1,2"], "no more places than seeds (2), found 1x3"),
+    (["--truncation-psi", "nan"], "expected a finite number from -10 to 10, found nan"),
+    (["--truncation-psi", "inf"], "expected a finite number from -10 to 10, found inf"),
+    (["--truncation-psi", "1e39"], "expected a finite number from -10 to 10, found 1e+39"),
+    (["--truncation-psi", "-1e39"], "found -1e+39"),
     (["--psi", "1"], "unrecognized arguments: --psi"),
     (["--noise", "some"], "--noise: invalid choice"), (["--format", "tif"], "--format: invalid"),
     (["--strength", "-1:1"], "--strength: expected with --direction, found it alone"),
     (["--direction", "a.npz"], "--direction: expected a file of `stylegan2-tf directions`"),
     (["--direction", "a.npz:0", "--strength", "-x"], "--strength: expected one argument"),
     (["--direction", "a.npz:0", "--strength", "-1:"], "--strength: expected a range"),
+    (["--direction", "a.npz:0", "--strength", "-1e3:2"], "within 100, found '-1e3:2'"),
+    (["--direction", "a.npz:0", "--strength", "1,1"], "--strength: expected strengths that diff"),
     (["--direction", "a.npz:0", "--grid", "1x1"], "--grid: expected without --direction"),
 ])
 def test_bad_flags_are_refused_before_anything_is_loaded(
@@ -398,6 +492,7 @@ def test_what_a_model_cannot_do(home, loaded, pca, tmp_path, capsys):
     Directions("pca", np.eye(1, 5), np.ones(1), np.ones(1), ("a",)).save(other)
     line = refused(capsys, home / "plain", out, "--direction", f"{other}:0")
     assert "--direction: expected one of 8 numbers, for this model's w has as many" in line
+    assert "note" not in line
     line = refused(capsys, home / "plain", out, "--direction", f"{pca}:2")
     assert "--direction: expected a number from 0 to 1" in line
     line = refused(capsys, home / "plain", out, "--direction", f"{tmp_path}/no.npz:0", code=65)

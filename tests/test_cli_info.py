@@ -36,7 +36,7 @@ def test_every_line(shown):
         "settings": "--batch 7 --labels /home/me/labels.csv --cache /home/me/cache --fit crop "
                     "--subject-pattern 'case_([0-9]+)' --classes AD,NC --augment none",
         "data": "/home/me/secret",
-        "images": "3,008 trained on, of 94 subjects, 320 held out, of 1 subject",
+        "images": "3,008 trained on, of 94 subjects; 320 held out, of 1 subject",
         "fingerprint": "cd" * 32,
         "training": "2,632 steps, 84.2 kimg, 28.0 epochs, 302 seconds",
         "chosen by": "swd 64.01",
@@ -48,7 +48,10 @@ def test_every_line(shown):
 def test_classes_are_counted(shown):
     lines = shown(classes=("AD", "N\nC"), images=Images("", 30, 0, classes={"AD": 10, "N\nC": 20}))
     assert lines["classes"] == r"AD, N\nC"
-    assert lines["images"] == r"30 trained on, of them 10 AD, 20 N\nC, none held out"
+    assert lines["images"] == r"30 trained on (10 AD, 20 N\nC); none held out"
+    images = Images("", 608, None, 19, classes={"old": 320, "young": 288})
+    assert shown(images=images)["images"] == (
+        "608 trained on (320 old, 288 young), of 19 subjects")
 
 
 def test_what_is_not_known(shown):
@@ -57,6 +60,22 @@ def test_what_is_not_known(shown):
     assert (lines["settings"], lines["training"], lines["fingerprint"]) == (unknown,) * 3
     assert lines["images"] == "not known" and "data" not in lines
     assert lines["file"].endswith(", not verified: no manifest.json")
+
+
+def test_a_model_outside_of_its_run_folder(shown):
+    lines = shown(config={"batch": 7})
+    assert lines["settings"] == "--batch 7"
+    assert lines["data"] == ("not told: manifest.json holds no paths, and the run folder is not "
+                             "around it")
+
+
+def test_damage_of_the_other_file_comes_after_all_that_is_known(monkeypatch, capsys):
+    info = make_info(problem="discriminator.keras: expected another\nhash")
+    monkeypatch.setattr(model_info, "read_info", lambda path: info)
+    assert main(["info", "run"]) == 65
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1].startswith("licence ")
+    assert printed.err == "stylegan2-tf: error: discriminator.keras: expected another hash\n"
 
 
 def test_damage_is_one_line(tmp_path, capsys):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
+from tiny import TINY
 
 from stylegan2_tf.artifacts import save_models
 from stylegan2_tf.building import make_networks
@@ -13,12 +13,14 @@ from stylegan2_tf.cli import COMMANDS, main
 from stylegan2_tf.cli import directions as directions_module
 from stylegan2_tf.cli.interpolate import draw_loop
 from stylegan2_tf.config import TrainConfig
-from stylegan2_tf.latent import sampling
+from stylegan2_tf.files import sha256
+from stylegan2_tf.latent import sampling, series, sheets
 from stylegan2_tf.latent.directions import load_directions
 from stylegan2_tf.latent.sampling import latents_of, load, to_uint8
 
 CLASSES = ("AD", "MCI", "NC")
 SIDE = 16
+PATHS = {}  # of the models, by their names
 KINDS = {"plain": ((), 1, {}), "conditional": (CLASSES, 3, {}), "dcgan": ((), 1, {"arch": "dcgan"})}
 
 
@@ -31,7 +33,8 @@ def models(tmp_path_factory):
         _, average, discriminator = make_networks(config, classes)
         average.w_avg.assign(np.linspace(-1, 1, average.w_avg.shape[0]))
         save_models(home / name / "Model", average, discriminator, config=config.to_json())
-    return {name: load(home / name) for name in KINDS}
+        PATHS[name] = home / name
+    return {name: load(path) for name, path in PATHS.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +44,8 @@ def loaded(models, monkeypatch):
     monkeypatch.setattr(directions_module, "SAMPLES", 300)
 
 
-def command(*arguments):
-    return main([*map(str, arguments)])
+def command(name, model, *arguments):
+    return main([name, *map(str, (PATHS.get(model, model), *arguments))])
 
 
 def refused(capsys, *arguments, code=2):
@@ -71,10 +74,17 @@ def frames(path):
         return np.stack(found), image.info["duration"]
 
 
+def styles(model, seeds, psi=1.0, label=None):
+    """w of some seeds as the model itself maps them, each alone; the class is that of the seed."""
+    return np.concatenate([
+        model.map(latents_of([seed], model.z_dim), psi,
+                  label or (model.classes[seed % len(model.classes)] if model.classes else None))
+        for seed in seeds])
+
+
 def drawn(model, seeds, psi=1.0, label=None):
     """Images of some seeds as the model itself draws them."""
-    w = model.map(latents_of(seeds, model.z_dim), psi, label)
-    return to_uint8(model.synthesize(w)).astype(int)
+    return to_uint8(model.synthesize(styles(model, seeds, psi, label))).astype(int)
 
 
 def near(found, expected):
@@ -93,31 +103,45 @@ def test_every_command_is_listed():
 @pytest.mark.parametrize("space", ["z", "w"])
 def test_an_animation_meets_its_seeds(models, tmp_path, capsys, name, space):
     out = tmp_path / "deep" / "out.webp"
-    assert command("interpolate", name, out, "--seeds", "1,7,42", "--frames", 12, "--space", space,
-                   "--milliseconds", 40) == 0
+    seeds = [1, 7, 40 if space == "z" else 42]  # of one class in z
+    assert command("interpolate", name, out, "--seeds", ",".join(map(str, seeds)), "--frames", 12,
+                   "--space", space, "--milliseconds", 40) == 0
     assert capsys.readouterr().out == f"written {out}: 12 frames\n"
     shown, duration = frames(out)
     assert shown.shape == (12, SIDE, SIDE, 3) and duration == 40
-    label = CLASSES[0] if name == "conditional" else None
-    assert near(shown[::4], drawn(models[name], [1, 7, 42], label=label))
+    assert near(shown[::4], drawn(models[name], seeds))
 
 
-@pytest.mark.parametrize("name, space", [("plain", "z"), ("plain", "w"), ("conditional", "w")])
-def test_there_is_no_jump_neither_where_it_closes(models, name, space):
+@pytest.mark.parametrize("name, space, seeds", [
+    ("plain", "z", [1, 7]), ("plain", "w", [1, 7]), ("conditional", "z", [1, 7]),
+    ("conditional", "w", [1, 2])])  # from class to class
+def test_there_is_no_jump_neither_where_it_closes(models, name, space, seeds):
     longest = []
     for count in (100, 400):
-        shown = draw_loop(models[name], [1, 7], count, space).astype(int)
+        shown = draw_loop(models[name], seeds, count, space).astype(int)
         longest.append(np.abs(np.roll(shown, -1, axis=0) - shown).mean(axis=(1, 2, 3)).max())
     assert longest[1] < 0.5 * longest[0]  # steps shrink as frames grow: the way is continuous
 
 
 def test_one_class_along_the_way(models, tmp_path):
     out = tmp_path / "out.webp"
-    for flags, label in (((), "AD"), (("--class", "NC"), "NC")):
-        command("interpolate", "conditional", out, "--seeds", "3,4", "--frames", 4, *flags)
-        assert near(frames(out)[0][::2], drawn(models["conditional"], [3, 4], label=label))
+    command("interpolate", "conditional", out, "--seeds", "3,4", "--frames", 4, "--class", "NC",
+            "--space", "z")
+    assert near(frames(out)[0][::2], drawn(models["conditional"], [3, 4], label="NC"))
     assert not near(drawn(models["conditional"], [3, 4], label="AD"),
                     drawn(models["conditional"], [3, 4], label="NC"))
+
+
+def test_a_class_does_not_change_in_z(tmp_path, capsys):
+    line = refused(capsys, "interpolate", "conditional", tmp_path / "new" / "out.webp", "--seeds",
+                   "3,4,6", "--space", "z")
+    assert "--space z: expected seeds of one class" in line and "found AD, MCI; give" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_space_that_is_none(models):
+    with pytest.raises(ValueError, match="`space` must be one of z, w. Received: space=ws"):
+        draw_loop(models["plain"], [1, 2], 4, "ws")
 
 
 def test_ease_and_truncation(models, tmp_path):
@@ -137,8 +161,13 @@ def test_ease_and_truncation(models, tmp_path):
     (["out.gif", "--seeds", "1"], "--seeds: expected two or more, found 1"),
     (["out.gif", "--seeds", "x"], "--seeds: expected numbers"),
     (["out.gif", "--seeds", "0-4", "--frames", "4"], "--frames: expected 5, one for each seed, to"),
+    (["out.gif", "--seeds", "1,1"], "--seeds: expected no seed twice in a row"),
+    (["out.gif", "--seeds", "1,7,7,2"], "found 1,7,7,2"),
+    (["out.gif", "--seeds", "1,7,1"], "(the first follows the last), found 1,7,1"),
+    (["out.gif", "--truncation-psi", "1e39"], "-10 to 10, found 1e+39"),
+    (["out.gif", "--truncation-psi", "-1e3"], "-10 to 10, found -1000.0"),
     (["out.gif", "--frames", "10001"], "found 10001"), (["out.gif", "--frames", "-1"], "found -1"),
-    (["out.gif", "--milliseconds", "19"], "--milliseconds: expected 20"),
+    (["out.gif", "--milliseconds", "19"], "--milliseconds: expected 20 to 10000"),
     (["out.gif", "--milliseconds", "10001"], "found 10001"),
     (["out.gif", "--truncation-psi", "nan"], "--truncation-psi: expected a finite number"),
     (["out.gif", "--class", "AD"], "--class: expected none"),
@@ -160,10 +189,16 @@ def test_a_mixing_table(models, tmp_path, capsys, name):
     assert command("mix", name, out, "--rows", "0-2", "--cols", "4,9") == 0
     assert f"layers {', '.join(map(str, range(count // 2)))} of {count}" in capsys.readouterr().out
     found = tiles(out, 4, 3)
-    label = CLASSES[0] if name == "conditional" else None
     assert not found[0, 0].any()
-    assert near(found[1:, 0], drawn(model, [0, 1, 2], label=label))
-    assert near(found[0, 1:], drawn(model, [4, 9], label=label))
+    assert near(found[1:, 0], drawn(model, [0, 1, 2]))
+    assert near(found[0, 1:], drawn(model, [4, 9]))
+    ws = styles(model, [0, 1, 2, 4, 9])[:, None].repeat(count, axis=1)
+    for row in range(3):
+        for column in range(2):
+            mixed = ws[row].copy()
+            mixed[:count // 2] = ws[3 + column, :count // 2]
+            expected = to_uint8(model.synthesize(mixed[None])).astype(int)[0]
+            assert near(found[1 + row, 1 + column], expected)
     assert not near(found[1, 1], found[1, 0]) and not near(found[1, 1], found[0, 1])
 
 
@@ -178,6 +213,15 @@ def test_layers_decide_what_is_mixed(models, tmp_path, layers, source):
         assert near(found[1, 1], found[source])  # all layers are the column's
     else:
         assert not near(found[1, 1], found[0, 1])
+
+
+def test_a_layer_counts_once(tmp_path, capsys):
+    written = []
+    for layers in ("3,3,1", "1,3"):
+        command("mix", "plain", tmp_path / "out.png", "--rows", 3, "--cols", 4, "--layers", layers)
+        assert "layers 1, 3 of 6 from" in capsys.readouterr().out
+        written.append((tmp_path / "out.png").read_bytes())
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize("name, flags, message", [
@@ -209,6 +253,8 @@ def test_from_the_mean_to_full_variety(models, tmp_path, capsys, name):
     assert near(found[0, 0], found[1, 0])  # psi 0: the mean
     for column, psi in enumerate((0, 0.5, 1)):
         assert near(found[:, column], drawn(models[name], [5, 1], psi))
+        if psi and name == "conditional":  # by the seed, not by the place
+            assert not near(found[:, column], drawn(models[name], [5, 1], psi, CLASSES[0]))
     assert not near(found[0, 2], found[1, 2])
 
 
@@ -251,12 +297,12 @@ def test_strips_and_files(models, tmp_path, capsys, name):
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith(f"sefa: directions 2 in {out / 'sefa.npz'}") and len(printed) == 2
     model = models[name]
-    w = model.map(latents_of([5, 6], model.z_dim))
+    w = styles(model, [5, 6])
     for kind in ("sefa", "pca"):
         stored, found = load_directions(out / f"{kind}.npz"), tiles(out / f"{kind}.png", 4, 3)
         assert stored.kind == kind and stored.vectors.shape == (2, w.shape[1])
-        assert near(found[:, 1], drawn(model, [5, 6, 5, 6]) if name != "conditional" else
-                    np.concatenate([drawn(model, [5, 6])] * 2))  # no strength in the middle
+        assert stored.model == sha256(PATHS[name] / "Model" / "generator.keras")
+        assert near(found[:, 1], drawn(model, [5, 6, 5, 6]))  # no strength in the middle
         step = stored.vectors[1] * stored.unit[1]
         for place, strength in ((0, -2), (2, 2)):
             moved = to_uint8(model.synthesize(w + np.float32(strength) * step)).astype(int)
@@ -272,24 +318,74 @@ def test_directions_between_classes(models, tmp_path, capsys):
     assert ((0 <= stored.scores) & (stored.scores <= 1)).all()
     tiles(tmp_path / "classes.png", 3, 2)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[-1] == (f"  MCI to NC: {stored.scores[2]:.0%} of held-out latents on the right "
+    assert printed[-3] == (f"  MCI to NC: {stored.scores[2]:.0%} of held-out latents on the right "
                            "side")
-    # Towards the second class: the mean w of the classes say the same.
+    assert "a strength of 2 leads from the mean of one class to that of the other" in printed[-2]
+    assert "a conditional model is told the class" in printed[-1]
+    model, z = models["conditional"], sampling.make_latents(300, 8, seed=0)
+    means = {label: model.map(z[number::3], 1.0, label).mean(axis=0)
+             for number, label in enumerate(CLASSES)}
+    np.testing.assert_allclose(2 * stored.unit[1] * stored.vectors[1], means["NC"] - means["AD"],
+                               atol=1e-5)
+
+
+def test_the_way_between_classes_changes_images(models, tmp_path):
+    """Where axes with next to no variance tell the classes, too: a classifier would go by them."""
     model = models["conditional"]
-    z = sampling.make_latents(300, model.z_dim, seed=0)
-    means = {label: model.map(z, 1.0, label).mean(axis=0) for label in CLASSES}
-    assert (means["NC"] - means["AD"]) @ stored.vectors[1] > 0
+    kernel = model.generator.mapping.weights[-2]
+    assert kernel.shape == (8, 8)
+    before = kernel.numpy()
+    kernel.assign(before * np.logspace(0, -4, 8))
+    try:
+        command("directions", "conditional", tmp_path, "--count", 1, "--steps", 3, "--seeds", 0,
+                "--classes", "--strength", 2)
+        stored = load_directions(tmp_path / "classes.npz")
+        found = tiles(tmp_path / "classes.png", 3, 3)[1]  # AD to NC, of an image of AD
+        middle = {label: model.synthesize(model.map(sampling.make_latents(300, 8), 1.0, label).mean(
+            axis=0, keepdims=True)) for label in ("AD", "NC")}
+    finally:
+        kernel.assign(before)
+    change = np.abs(to_uint8(middle["NC"]).astype(int) - to_uint8(middle["AD"])).mean()
+    assert np.abs(found[2] - found[1]).mean() > change / 2 > 0
+    assert (np.abs(stored.vectors[:, 4:]) < 0.05).all()
 
 
-def test_no_more_directions_than_there_are(tmp_path):
+def test_no_more_directions_than_there_are(tmp_path, capsys):
     command("directions", "plain", tmp_path, "--count", 99, "--steps", 2, "--seeds", 0)
     assert load_directions(tmp_path / "sefa.npz").vectors.shape == (8, 8)
     tiles(tmp_path / "sefa.png", 8, 2)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "note: w of this model has 8 numbers, and so no more than 8 directions of a kind, found "
+        "--count 99")
+
+
+def test_a_picture_of_directions_has_bounds(tmp_path, capsys, monkeypatch):
+    """All are stored, and the first drawn."""
+    monkeypatch.setattr(directions_module, "STRIPS", 7)
+    command("directions", "plain", tmp_path, "--count", 5, "--steps", 2, "--seeds", "0-2")
+    assert load_directions(tmp_path / "pca.npz").vectors.shape == (5, 8)
+    tiles(tmp_path / "pca.png", 6, 2)
+    assert capsys.readouterr().out.splitlines()[1] == (
+        f"pca: directions 5 in {tmp_path / 'pca'}.npz, a row for each and seed of the first 2 in "
+        "pca.png")
+
+
+@pytest.mark.parametrize("name, flags, message", [
+    ("directions", ["--seeds", "0-4"], "--seeds, --steps: expected a picture of at most 2,000 "),
+    ("mix", ["--rows", "0-4", "--cols", "1"], "--rows, --cols: expected a picture"),
+    ("truncate", ["--steps", "9"], "found 5 x 9 images of 16 x 16"),
+    ("generate", ["--grid", "3x3"], "--grid: expected a picture")])
+def test_pictures_that_are_too_large(tmp_path, monkeypatch, capsys, name, flags, message):
+    monkeypatch.setattr(sheets, "PIXELS", 2000)
+    assert message in refused(capsys, name, "plain", tmp_path / "out.png", *flags)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("flags, message", [
-    (["--count", "0"], "found 0, 7 and 2"), (["--steps", "1"], "found 8, 1 and 2"),
-    (["--steps", "32"], "found 8, 32 and 2"), (["--seeds", "0-16"], "found 8, 7 and 17"),
+    (["--count", "0"], "--count: expected 1 to 1000000, found 0"),
+    (["--steps", "1"], "--steps: expected 2 to 31, found 1"),
+    (["--steps", "32"], "--steps: expected 2 to 31, found 32"),
+    (["--seeds", "0-16"], "--seeds: expected at most 16, found 17"),
     (["--strength", "0"], "--strength: expected above 0"), (["--strength", "nan"], "found nan"),
     (["--strength", "101"], "at most 100, found 101"),
     (["--classes"], "--classes: expected a model trained with --conditional"),
@@ -309,3 +405,36 @@ def test_models_that_are_none(tmp_path, monkeypatch, capsys):
         line = refused(capsys, name, tmp_path / "absent", tmp_path / "new" / out, code=65)
         assert "nothing there" in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name, ending", [("interpolate", ".gif"), ("mix", ".PNG"),
+                                          ("truncate", ".png")])
+def test_a_file_that_cannot_be_written_is_noticed_at_once(
+        tmp_path, monkeypatch, capsys, name, ending):
+    monkeypatch.setattr(sampling, "load", None)
+    (tmp_path / f"folder{ending}").mkdir()
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out, found in ((tmp_path / f"folder{ending}", "found a folder"),
+                       (file / f"out{ending}", f"found a file at {file}")):
+        line = refused(capsys, name, "plain", out, code=74)
+        assert f"OUT {out}: expected a file that can be written, {found}" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", f"folder{ending}"]
+
+
+def test_endings_in_capitals(tmp_path):
+    for name in ("mix", "truncate"):
+        assert command(name, "plain", tmp_path / f"{name}.PNG") == 0
+        with Image.open(tmp_path / f"{name}.PNG") as image:
+            assert image.format == "PNG"
+
+
+@pytest.mark.parametrize("name", ["mix", "truncate", "interpolate", "directions", "generate"])
+def test_images_that_are_not_finite_are_not_written(models, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setattr(series, "map_latents", lambda generator, z, *options: np.full(
+        (len(z), 8), np.nan, np.float32))
+    out = tmp_path / ("out.webp" if name == "interpolate" else "out.png")
+    assert command(name, "plain", out) == 70
+    assert "expected finite numbers, found NaN or infinity" in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".png", ".webp")
+                and path.is_file()]

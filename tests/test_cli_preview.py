@@ -51,6 +51,8 @@ def test_flags(folder, tmp_path, capsys):
     assert preview("--max-images", 3, folder, "--subject-pattern", r"slice_(\d+)",
                    tmp_path / "page.SVG") == 0
     printed = capsys.readouterr().out
+    assert preview(folder, tmp_path / "new" / "page.pdf") == 0  # a missing folder is made
+    assert (tmp_path / "new" / "page.pdf").read_bytes().startswith(b"%PDF")
     assert "3 of them looked at" in printed and "by --subject-pattern" in printed
     assert "<svg" in (tmp_path / "page.SVG").read_text()
 
@@ -59,6 +61,7 @@ def test_refusals(folder, tmp_path, capsys, monkeypatch):
     page = tmp_path / "page.png"
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_text("mine")
     assert "absent does not exist" in refused(capsys, tmp_path / "absent", page)
     assert "No images in" in refused(capsys, tmp_path / "empty", page, code=65)
     assert "--subject-pattern" in refused(capsys, folder, page, "--subject-pattern", "(")
@@ -68,10 +71,12 @@ def test_refusals(folder, tmp_path, capsys, monkeypatch):
     assert "OUT: expected outside of DATA" in refused(capsys, folder, folder / "page.png")
     assert "--max-images: expected at least 1, found 0" in refused(
         capsys, folder, page, "--max-images", 0)
-    assert "is a folder" in refused(capsys, folder, tmp_path / "folder.png")
-    assert "its folder does not exist" in refused(capsys, folder, tmp_path / "no" / "page.png")
+    for out, found in ((tmp_path / "folder.png", "a folder"),
+                       (folder / ".." / "file" / "page.png", "a file at ")):
+        assert f"OUT {out}: expected a file that can be written, found {found}" in refused(
+            capsys, folder, out, code=74)
     assert "the following arguments are required: OUT" in refused(capsys, folder)
-    assert not page.exists() and not (tmp_path / "no").exists()
+    assert not page.exists()
 
 
 def test_it_imports_no_tensorflow(folder, tmp_path):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
+from tiny import TINY
 
 from stylegan2_tf.artifacts import save_models
 from stylegan2_tf.building import make_networks
@@ -106,6 +106,7 @@ def test_all_that_is_written(home, models, images, tmp_path, capsys):
         rows = list(csv.DictReader(stream))
     assert [row["file"] for row in rows] == names
     error = ((found[:2] - targets[:2]) ** 2).mean(axis=(1, 2, 3))
+    assert all(len(value) < 9 for row in rows for name, value in row.items() if name != "file")
     psnr = [float(row["psnr"]) for row in rows]
     np.testing.assert_allclose(psnr[:2], 10 * np.log10(4 / error), atol=0.01)
     np.testing.assert_allclose(stored["psnr"], psnr)
@@ -160,6 +161,28 @@ def test_the_same_on_two_runs(home, images, tmp_path):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 
 
+def test_a_kill_while_writing_leaves_no_mixture(home, images, tmp_path, monkeypatch):
+    out, order = tmp_path / "out", []
+    flags = ("--steps", 1, "--compare", 0)
+    assert project(home / "dcgan", images, out, *flags) == 0
+    (out / "mine.txt").write_text("")
+
+    def die(*arguments):
+        order.extend(sorted(path.name for path in out.iterdir()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stylegan2_tf.animation.save_animation", die)
+    assert project(home / "dcgan", images, out, *flags) == 130
+    assert order == ["mine.txt", "projected.png"]
+
+
+def test_several_in_one_process_do_not_warn_of_tracing(home, images, tmp_path, caplog):
+    for number in range(8):
+        assert project(home / "dcgan", images, tmp_path / str(number), "--steps", 1, "--compare",
+                       0) == 0
+    assert "retracing" not in caplog.text
+
+
 def test_no_similarity_below_its_window(home, images, tmp_path, capsys):
     assert project(home / "small", images, tmp_path / "out", "--steps", 1, "--compare", 0) == 0
     printed = capsys.readouterr().out
@@ -183,6 +206,15 @@ def test_bad_flags_are_refused_before_anything_is_loaded(
     monkeypatch.setattr("stylegan2_tf.tf_quiet.import_tensorflow", None)
     assert message in refused(capsys, home / "plain", images, tmp_path / "out", *flags)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["b.png", "new.JPG", "text"])
+def test_out_that_is_an_image(home, images, tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setattr("stylegan2_tf.tf_quiet.import_tensorflow", None)
+    (images / "text").write_text("a file")
+    line = refused(capsys, home / "plain", images / "a.png", images / name)
+    assert line.endswith("OUT: expected a folder to write to as the last argument, found the file "
+                         f"{images / name}; give one after the images")
 
 
 def test_images_that_cannot_be(home, images, tmp_path, capsys, monkeypatch):

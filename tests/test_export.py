@@ -13,7 +13,13 @@ from small import make_generator
 from stylegan2_tf import export
 from stylegan2_tf.errors import NumericalError, UsageError
 from stylegan2_tf.export import check_target, export_generator
-from stylegan2_tf.latent.sampling import draw, make_latents, one_hot, synthesize
+from stylegan2_tf.latent.sampling import (
+    LoadedGenerator,
+    draw,
+    make_latents,
+    one_hot,
+    synthesize,
+)
 
 CLASSES = ("AD", "MCI", "NC")
 PSI = 0.7
@@ -168,6 +174,32 @@ def test_what_draws_other_images_is_not_left(generators, copying, tmp_path, sign
     assert [child.name for child in tmp_path.iterdir()] == ["model.onnx"]
 
 
+def test_what_a_killed_export_left_is_swept(generators, copying, tmp_path):
+    copying("w", 0.0, 2)
+    kill = ("import os, pathlib, sys, stylegan2_tf.export as export\n"
+            "with export._replacing(pathlib.Path(sys.argv[1])) as temporary:\n"
+            "    temporary.write_text('half')\n"
+            "    os.kill(os.getpid(), 9)\n")
+    done = subprocess.run([sys.executable, "-c", kill, str(tmp_path / "old.onnx")])
+    assert done.returncode == -9
+    left, = tmp_path.iterdir()
+    assert left.name.startswith(".tmp-export-")
+    for name in (".tmp-other", ".tmp-export-mine"):  # none that this command makes
+        (tmp_path / name).mkdir()
+    with export._replacing(tmp_path / "another.onnx") as running:  # another export, beside this one
+        running.write_text("new")
+        export_generator(generators["classes"], tmp_path / "model.onnx", "onnx", PSI)
+        assert running.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".tmp-export-mine", ".tmp-other", "another.onnx", "model.onnx"]
+
+
+def test_what_load_returns_will_do(generators, copying, tmp_path):
+    copying("w", 0.0, 2)
+    model = LoadedGenerator(generators["classes"])
+    assert export_generator(model, tmp_path / "model.onnx", "onnx", PSI) < 1e-6
+
+
 @pytest.mark.parametrize("form, name, message", [
     ("savedmodel", "model.onnx", "expected a folder, found .*model.onnx; give --format"),
     ("savedmodel", "full", "expected a new or empty folder, found .*full, a folder with content"),
@@ -202,4 +234,4 @@ def test_a_missing_extra_is_one_line(monkeypatch, form, present, listed):
     with pytest.raises(UsageError) as error:
         check_target("model", form)
     assert str(error.value) == (f"--format {form}: expected the {listed}, found none; "
-                                f'install what it needs: pip install "stylegan2_tf[{form}]"')
+                                f'install what it needs: pip install -e ".[{form}]"')

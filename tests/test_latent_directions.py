@@ -1,5 +1,7 @@
 """Directions in w."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,31 @@ def test_the_direction_between_two_classes():
     assert found.names == ("AD to NC",)
     assert found.vectors[0] @ AXES[2] > 0.97  # towards the second class
     assert 0.99 <= found.scores[0] <= 1  # Φ(3) is 0.9987
-    np.testing.assert_allclose(found.unit, (points @ found.vectors[0]).std(), rtol=1e-3)
+    means = [points[labels == label].mean(axis=0) for label in (0, 1)]
+    middle = sum(means) / 2
+    for strength, mean in zip((-1, 1), means, strict=True):
+        np.testing.assert_allclose(middle + strength * found.unit[0] * found.vectors[0], mean,
+                                   atol=1e-4)
+    np.testing.assert_allclose(found.unit, 3, rtol=0.05)
+
+
+def test_axes_with_next_to_no_variance_do_not_turn_the_way_between_classes():
+    """They tell the classes apart better than the axis along which the means differ."""
+    labels = np.arange(4000) % 2
+    points = np.random.default_rng(0).standard_normal((4000, 6)) * [3, 1, 1, 1, 1e-3, 1e-3]
+    points = (points + labels[:, None] * [4, 0, 0, 0, 3e-3, 0]).astype(np.float32)
+    found = class_directions(points, labels, ["AD", "NC"])
+    assert found.vectors[0, 0] > 0.99
+    np.testing.assert_allclose(2 * found.unit[0], 4, rtol=0.1)
+    normal = LinearClassifier(points, labels == 1).direction  # what was taken once
+    assert abs(normal[0]) < 0.01 * np.linalg.norm(normal)
+    assert found.scores[0] > 0.9  # Φ(2/3) is 0.75, that of the first axis
+
+
+def test_classes_with_the_same_mean_have_no_way_between_them():
+    points = np.concatenate([gaussian(np.ones(6), 50)] * 2)
+    found = class_directions(points, np.arange(100) // 50, "ab")
+    assert found.unit == 0 and not found.vectors.any() and np.isfinite(found.scores).all()
 
 
 def test_every_pair_of_classes():
@@ -126,13 +152,19 @@ def test_a_linear_classifier_solves_what_it_should():
 
 def test_what_is_written_is_read(tmp_path):
     found = class_directions(gaussian(np.ones(6), 60), np.arange(60) % 2, ["Ä", "b"])
+    found = dataclasses.replace(found, model="ab12")
     found.save(tmp_path / "some.npz")
     again = load_directions(tmp_path / "some.npz")
-    assert (again.kind, again.names) == ("classes", ("Ä to b",))
+    assert (again.kind, again.names, again.model) == ("classes", ("Ä to b",), "ab12")
     for name in ("vectors", "unit", "scores"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
         assert getattr(again, name).dtype == getattr(found, name).dtype
     assert [path.name for path in tmp_path.iterdir()] == ["some.npz"]
+
+
+def test_files_of_earlier_versions_tell_no_model(tmp_path):
+    written(tmp_path / "some.npz")
+    assert load_directions(tmp_path / "some.npz").model == ""
 
 
 class Trap:

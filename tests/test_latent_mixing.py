@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stylegan2_tf.latent.mixing import mixed_ws, table
+from stylegan2_tf.latent.mixing import in_reading_order, mixed_ws
 
 
 def sources():
@@ -40,10 +40,9 @@ def test_layers_that_do_not_exist(layers, wrong):
 
 def test_a_table_has_its_sources_on_the_edges():
     def flat(*values):
-        return np.array(values, np.float32).reshape(-1, 1, 1, 1) * np.ones((4, 6, 1), np.float32)
+        return np.array(values, np.float32).reshape(-1, 1, 1) * np.ones((4, 6), np.float32)
 
-    found = table(flat(-1)[0], flat(1, 2), flat(10, 20, 30),
-                  flat(11, 21, 31, 12, 22, 32).reshape(2, 3, 4, 6, 1))
-    assert found.shape == (12, 4, 6, 1)
-    np.testing.assert_array_equal(found[:, 0, 0, 0].reshape(3, 4), [
-        [-1, 10, 20, 30], [1, 11, 21, 31], [2, 12, 22, 32]])
+    found = in_reading_order(flat(1, 2), flat(10, 20, 30),
+                             flat(11, 21, 31, 12, 22, 32).reshape(2, 3, 4, 6))
+    assert found.shape == (11, 4, 6)
+    assert found[:, 0, 0].tolist() == [10, 20, 30, 1, 11, 21, 31, 2, 12, 22, 32]

@@ -6,11 +6,24 @@ import tensorflow as tf
 
 from stylegan2_tf.building import make_networks
 from stylegan2_tf.latent import projection as module
+from stylegan2_tf.latent.inversion import best_samples
 from stylegan2_tf.latent.noise import autocorrelation
 from stylegan2_tf.latent.projection import peak_signal_to_noise, project
-from stylegan2_tf.latent.sampling import draw, latents_of
+from stylegan2_tf.latent.sampling import (
+    LoadedGenerator,
+    draw,
+    latents_of,
+    make_latents,
+    map_latents,
+    synthesize,
+)
 
 SEEDS = [3, 4, 5]
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    monkeypatch.setattr(module, "SAMPLES", 200)
 
 
 @pytest.fixture
@@ -24,6 +37,11 @@ def own_images(generator, seeds=SEEDS):
     images = draw(generator, latents_of(seeds, generator.z_dim))
     assert 0 < (np.abs(images) == 1).mean() < 0.6
     return images
+
+
+def samples_of(generator):
+    """w of the random latents that tell the mean, the spread and where to start."""
+    return map_latents(generator, make_latents(200, generator.z_dim))
 
 
 def strangers(count=3, side=16):
@@ -40,7 +58,7 @@ def strangers(count=3, side=16):
 def test_own_images_come_back(make, classes, changes):
     generator = make(classes, **changes)
     images = own_images(generator)
-    before, after = (project(generator, images, steps=steps) for steps in (0, 40))
+    before, after = (project(generator, images, steps=steps, start="mean") for steps in (0, 40))
     assert (after.psnr > 24).all() and (after.psnr > before.psnr + 10).all()
     assert after.ws.shape == (3, generator.synthesis.num_ws, generator.mapping.w_dim)
     assert after.ws.dtype == after.images.dtype == np.float32
@@ -53,9 +71,39 @@ def test_own_images_come_back(make, classes, changes):
 
 def test_one_w_a_layer_does_better_on_strangers(make):
     generator, images = make(latent=16), strangers()
-    one, each = (project(generator, images, steps=30, space=space) for space in ("w", "w+"))
+    one, each = (project(generator, images, steps=120, space=space) for space in ("w", "w+"))
     assert (each.psnr > one.psnr).all() and each.psnr.mean() > one.psnr.mean() + 1
     assert each.ws.shape == one.ws.shape and np.ptp(each.ws, axis=1).max() > 0.1
+
+
+def test_one_w_a_layer_starts_from_the_one_for_all(make):
+    """From the mean, and with all layers free at once, own images came back worse than in w."""
+    generator = make()
+    images = own_images(generator, range(8))
+    half, each = (project(generator, images, steps=steps, space=space).psnr
+                  for steps, space in ((60, "w"), (120, "w+")))
+    assert (each > np.minimum(half, 60)).all()
+
+
+def test_it_starts_from_the_most_similar_random_image(make):
+    generator = make(("AD", "NC"), arch="dcgan")
+    images, w = strangers(5), samples_of(generator)
+    drawn = synthesize(generator, w)
+    apart = [module._distances(tf.constant(drawn), tf.constant(image[None])) for image in images]
+    found = project(generator, images, steps=0)
+    np.testing.assert_allclose(found.ws[:, 0], w[np.argmin(apart, axis=1)], atol=1e-5)
+    mean = project(generator, images, steps=0, start="mean")
+    assert (found.psnr > mean.psnr).all()
+    one = project(generator, images[3:4], steps=0)
+    np.testing.assert_allclose(one.ws, found.ws[3:4], atol=1e-6)
+
+
+def test_a_good_start_saves_steps(make):
+    generator = make()
+    images = own_images(generator, range(6))
+    mean, best = (project(generator, images, steps=8, start=start).psnr
+                  for start in ("mean", "best"))
+    assert np.median(best) > np.median(mean) + 3
 
 
 def test_dcgan_has_one_w_in_either_space(make):
@@ -79,10 +127,10 @@ def test_no_step_is_the_mean_of_the_classes(make):
     w = np.stack([generator.mapping(z, np.eye(2, dtype=np.float32)[[label] * 500])
                   for label in (0, 1)])
     apart = np.abs(w[0].mean(axis=0) - w[1].mean(axis=0)).max()
-    ws = project(generator, strangers(2), steps=0).ws
+    ws = project(generator, strangers(2), steps=0, start="mean").ws
     assert np.abs(ws - w.mean(axis=(0, 1))).max() < 0.3 * apart
     np.testing.assert_array_equal(ws[0], ws[1])
-    _, spread = module._statistics(generator)
+    _, spread = module._statistics(samples_of(generator))
     assert spread == pytest.approx(np.sqrt(w.var(axis=(0, 1)).mean()), rel=0.05)
 
 
@@ -122,8 +170,9 @@ def test_noise_starts_from_the_maps_of_the_model(make):
 def test_regularised_noise_hides_no_picture(make, monkeypatch):
     generator, images = noisy(make()), strangers()
     found = []
-    for weight in (0.0, module.REGULARIZATION):
+    for weight in (0.0, module.REGULARIZATION):  # the last one stays
         monkeypatch.setattr(module, "REGULARIZATION", weight)
+        module._search.cache_clear()  # the weight is a part of the compiled step
         found.append(project(generator, images, steps=40, noise="optimise"))
     free, kept = found
     alike = [max(float(autocorrelation(noise).numpy().max()) for noise in one.noise)
@@ -168,17 +217,33 @@ def test_an_image_has_the_same_w_alone_and_among_others(make, monkeypatch):
                             (in_batches.images, together.images)):
         np.testing.assert_allclose(found, expected, atol=1e-4)
     moved = np.abs(together.ws - project(generator, images, steps=0, space="w+").ws)
-    assert moved.min(axis=0).max() > 0.05  # there is something to compare
+    assert moved.min(axis=0).max() > 0.03  # there is something to compare
 
 
-def test_the_step_is_compiled_once_for_all_batches(make, monkeypatch):
-    generator, searches = make(arch="dcgan"), []
+def test_the_step_is_compiled_once_for_all_batches_and_calls(make, monkeypatch):
+    generator = make(arch="dcgan")
     monkeypatch.setattr(module, "AT_ONCE", 2)
-    search = module._Search
-    monkeypatch.setattr(module, "_Search", lambda *arguments: searches.append(
-        search(*arguments)) or searches[0])
-    project(generator, strangers(7), steps=2)
-    assert searches[0].update.experimental_get_tracing_count() == 1
+    for space, count in (("w", 7), ("w+", 2), ("w", 3)):
+        project(generator, strangers(count), steps=2, space=space)
+    assert module._search(generator, 2, False).update.experimental_get_tracing_count() == 1
+
+
+def test_weights_that_have_changed_are_seen_by_the_compiled_step(make):
+    generator, images = make(arch="dcgan"), strangers()
+    before = project(generator, images, steps=3)
+    for weight in generator.trainable_weights:
+        weight.assign(1.5 * weight)
+    after = project(generator, images, steps=3)
+    assert np.abs(after.ws - before.ws).max() > 0.1
+    drawn = np.clip(generator.synthesis(after.ws).numpy(), -1, 1)
+    np.testing.assert_allclose(after.images, drawn, atol=1e-5)
+
+
+def test_what_load_returns_will_do(make):
+    generator, images = make(arch="dcgan"), strangers()
+    found, expected = (project(model, images, steps=2).ws
+                       for model in (LoadedGenerator(generator), generator))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_the_seed_decides_all(make):
@@ -205,7 +270,7 @@ def test_weights_stay_and_a_bar_counts_the_steps(make, monkeypatch):
     monkeypatch.setattr(module, "tqdm", Bar)
     monkeypatch.setattr(module, "AT_ONCE", 2)
     for progress in (False, True):
-        project(generator, images, steps=4, progress=progress)
+        project(generator, images, steps=4, start="mean", progress=progress)
     assert [options["disable"] for options in shown[::9]] == [True, None]
     assert shown[0]["total"] == 8 and shown[1:9] == [1] * 8 and len(shown) == 18
     for weight, was in zip(generator.weights, before, strict=True):
@@ -257,7 +322,7 @@ def test_the_rate_rises_rests_and_falls():
 def test_the_first_step_of_adam_is_as_long_as_the_rate(make):
     generator = make(arch="dcgan")
     before, after = (project(generator, strangers(), steps=steps).ws for steps in (0, 1))
-    _, spread = module._statistics(generator)
+    _, spread = module._statistics(samples_of(generator))
     np.testing.assert_allclose(np.abs(after - before), 0.1 * spread * 0.02, rtol=0.02)
 
 
@@ -269,6 +334,25 @@ def test_the_first_step_of_adam_is_as_long_as_the_rate(make):
 def test_other_sizes_are_refused(make, shape):
     with pytest.raises(ValueError, match=r"`images` must be \[N, 16, 16, 1\]. Received: shape"):
         project(make(), np.zeros(shape, np.float32), steps=1)
+
+
+@pytest.mark.parametrize("image, found", [
+    (np.zeros((16, 16, 1), np.uint8), "uint8 from 0 to 0"),
+    (np.full((16, 16, 1), 255.0), "float64 from 255.0 to 255.0"),
+    (np.full((16, 16, 1), -1.001), "from -1.001 to -1.001"),
+    (np.full((16, 16, 1), np.nan), "from nan to nan"),
+    (np.full((16, 16, 1), np.inf, np.float32), "from inf to inf")])
+def test_other_values_are_refused(make, image, found):
+    images = np.stack([image, image])
+    for function in (project, best_samples):
+        with pytest.raises(ValueError, match="within -1 to 1, which `stylegan2_tf.data.decode.si"
+                           f".* Received: .*{found}"):
+            function(make(), images)
+
+
+def test_an_unknown_start_is_refused(make):
+    with pytest.raises(ValueError, match="`start` must be 'best' or 'mean'. Received: start=zero"):
+        project(make(), strangers(), steps=1, start="zero")
 
 
 def test_an_unknown_space_is_refused(make):

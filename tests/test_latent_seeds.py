@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from stylegan2_tf.errors import UsageError
-from stylegan2_tf.latent.seeds import MOST, read_seeds
+from stylegan2_tf.latent.seeds import MOST, labels_of, read_seeds
 
 
 @pytest.mark.parametrize("text, seeds", [
@@ -36,3 +37,11 @@ def test_too_many_are_refused_before_they_are_listed(text):
     with pytest.raises(UsageError, match="expected 1,000,000 at most, found more in '"):
         read_seeds(text)
     assert len(read_seeds(f"0-{MOST - 1}")) == MOST
+
+
+def test_the_class_of_a_seed_does_not_depend_on_the_seeds_beside_it():
+    found = labels_of([0, 1, 2, 3, 7, 9_999_999_999], 3)
+    assert found.dtype == np.int64 and found.tolist() == [0, 1, 2, 0, 1, 0]
+    assert labels_of(range(7, 9), 3).tolist() == [1, 2]
+    assert labels_of([4, 5], 0).tolist() == [0, 0]
+    assert labels_of(7, 3) == 1

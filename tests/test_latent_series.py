@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from stylegan2_tf.building import make_networks
+from stylegan2_tf.errors import NumericalError
 from stylegan2_tf.latent import series
-from stylegan2_tf.latent.sampling import LoadedGenerator, draw, make_latents, to_uint8
-from stylegan2_tf.latent.series import draw_series, draw_with_bar
+from stylegan2_tf.latent.sampling import (
+    LoadedGenerator,
+    draw,
+    make_latents,
+    map_latents,
+    to_uint8,
+)
+from stylegan2_tf.latent.series import draw_series, draw_with_bar, styles_of
 
 
 @pytest.fixture
@@ -39,7 +46,8 @@ def test_no_items_are_no_images(loaded):
 def test_a_class_and_a_move(loaded):
     step = np.zeros(8, np.float32)
     step[2] = 0.5
-    found = dict(draw_series(loaded, [(4, -2.0), (5, 0.0)], label=2, truncation_psi=0.5, step=step))
+    found = dict(draw_series(loaded, [(4, -2.0), (5, 0.0)], label="NC", truncation_psi=0.5,
+                             step=step))
     w = np.concatenate([loaded.map(make_latents(1, 8, seed), 0.5, "NC") for seed in (4, 5)])
     w[0, 2] -= 1.0
     np.testing.assert_allclose(np.stack(list(found.values())), loaded.synthesize(w), atol=1e-4)
@@ -50,6 +58,35 @@ def test_pieces_with_a_bar_are_the_images(loaded, monkeypatch):
     w = loaded.map(make_latents(7, 8))
     layers = w[:, None].repeat(loaded.generator.synthesis.num_ws, axis=1)
     for latents in (w, layers):
-        found = draw_with_bar(loaded, latents)
+        found = np.stack(list(draw_with_bar(loaded, latents)))
         assert found.dtype == np.uint8 and found.shape == (7, 16, 16, 1)
         assert np.abs(found - to_uint8(loaded.synthesize(w)).astype(int)).max() <= 1
+
+
+def test_pieces_are_drawn_when_they_are_asked_for(loaded, monkeypatch):
+    monkeypatch.setattr(series, "PIECE", 2)
+    drawn = draw_with_bar(loaded, np.full((4, 8), [[0.0]] * 2 + [[np.nan]] * 2, np.float32))
+    assert [next(drawn).shape for _ in range(2)] == [(16, 16, 1)] * 2
+    with pytest.raises(NumericalError, match="expected finite numbers, found NaN or infinity"):
+        next(drawn)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_images_that_are_not_finite_are_refused(loaded, value):
+    drawn = draw_series(loaded, [(1, 1.0), (2, 2.0)], step=np.full(8, value, np.float32))
+    with pytest.raises(NumericalError, match="the images: expected finite numbers"):
+        next(drawn)
+
+
+def test_noise_that_is_none(loaded):
+    with pytest.raises(ValueError, match="`noise` must be one of const, random, none. Received: "
+                                         "noise=nome"):
+        draw_series(loaded, [(1, 0.0)], noise="nome")  # at once, not when the first is asked for
+
+
+def test_the_class_of_a_seed_goes_by_the_seed(loaded):
+    seeds = [5, 1, 9_999_999_999]
+    z = np.concatenate([make_latents(1, 8, seed) for seed in seeds])
+    for label, labels in ((None, [2, 1, 0]), ("MCI", [1, 1, 1])):
+        expected = map_latents(loaded.generator, z, labels, 0.5)
+        np.testing.assert_allclose(styles_of(loaded, seeds, label, 0.5), expected, atol=1e-6)

@@ -10,7 +10,7 @@ import pytest
 
 from stylegan2_tf.errors import DataError
 from stylegan2_tf.metrics.measure import Scale
-from stylegan2_tf.metrics.report import content
+from stylegan2_tf.metrics.report import FORMAT, content
 from stylegan2_tf.metrics.results import Evaluation, Neighbours, Value
 from stylegan2_tf.model_card import make_card, read_report
 from stylegan2_tf.model_info import LICENCE, Images, ModelInfo
@@ -28,7 +28,8 @@ def make_info(classes=(), channels=1, **changes):
         "filters": [8, 6, 4], "base_resolution": [15, 16], "channels": channels}}
     config = {"data_dir": "/home/me/secret", "output_dir": "/home/me/out", "batch": 7,
               "labels": "/home/me/labels.csv", "cache": "/home/me/cache", "fit": "crop",
-              "subject_pattern": "case_([0-9]+)", "classes": "AD,NC", "augment": "none"}
+              "subject_pattern": "case_([0-9]+)", "classes": "AD,NC", "augment": "none",
+              "init_from": None}
     return ModelInfo(**{**dict(
         path=Path("/home/me/out/Model/generator.keras"),
         network={"mapping": mapping, "synthesis": synthesis, "classes": list(classes)},
@@ -103,6 +104,15 @@ def test_no_path_and_no_patient_is_named():
     assert "started from the weights of another model" in sections(card)["Training data"]
 
 
+@pytest.mark.parametrize("config, started", [
+    ({"batch": 4, "init_from": None}, False),
+    ({"batch": 4}, True),  # a manifest tells nothing of what was given, and None of what was not
+    ({}, False)])
+def test_other_weights_are_named_also_outside_of_the_run_folder(config, started):
+    card = make_card(make_info(config=config))
+    assert ("started from the weights of another model" in card) == started
+
+
 def test_classes():
     images = Images("cd" * 32, 30, 0, None, None, {"AD": 10, "a|*\nb": 20})
     found = sections(make_card(make_info(("AD", "a|*\nb"), 3, images=images)))
@@ -112,6 +122,8 @@ def test_classes():
     assert rows["of class AD"] == "10" and rows[r"of class a\|\*\\nb"] == "20"
     assert "A class is a label" in found["Limits"]
     assert "3 channels" in rows["brought to"]
+    card = make_card(make_info(images=images))  # not told a class: these are names of folders
+    assert "of class" not in card
 
 
 def test_what_is_not_known_is_said():
@@ -188,3 +200,21 @@ def test_what_is_no_report(tmp_path, report):
         read_report(write(tmp_path / "report.json", report), make_info())
     with pytest.raises(DataError, match="missing.json: expected a report.json"):
         read_report(tmp_path / "missing.json", make_info())
+
+
+@pytest.mark.parametrize("text, found", [
+    ('{"a": 1}', "found: one without format, provenance, values, warnings, neighbours"),
+    ("[]", "found: one without format, provenance"), ("7", "found other JSON"),
+    ('{"format": 0, "provenance": 1, "values": 1, "warnings": 1, "neighbours": 1}',
+     "found: format 0, not"),
+    ('{"format": FORMAT, "provenance": {}, "values": 1, "warnings": 1, "neighbours": 1}',
+     "found other JSON"),
+    ('{"format": FORMAT, "provenance": [], "values": 1, "warnings": 1, "neighbours": 1}',
+     "found other JSON"), ("[" * 100_000, "found other JSON"), ("text", "found: Expecting value")])
+def test_foreign_json_is_one_clear_line(tmp_path, text, found):
+    path = tmp_path / "report.json"
+    path.write_text(text.replace("FORMAT", str(FORMAT)))
+    with pytest.raises(DataError) as error:
+        read_report(path, make_info())
+    assert str(error.value).startswith(
+        f"{path}: expected a report.json of stylegan2-tf evaluate, {found}")

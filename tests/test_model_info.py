@@ -4,12 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
 from small import FAMILIES, make_discriminator, make_generator
+from tiny import TINY
 
 from stylegan2_tf import files
 from stylegan2_tf.artifacts import save_models
@@ -49,7 +50,7 @@ def home(tmp_path_factory):
     assert (len(train), len(held)) == (24, 6)
     _, average, discriminator = make_networks(config, CLASSES)
     save_models(run / "Model", average, discriminator, step=11, nimg=44,
-                images=train.fingerprint, classes=list(CLASSES), config=config.to_json())
+                images=train.fingerprint, classes=list(CLASSES), config=config.public())
     files.write_json(run / "config.json", config.to_json())
     (run / "log.csv").write_text(LOG.format(epoch=format(44 / 24, ".7g")))
     files.write_json(run / "checkpoints/step-00000011/meta.json", {
@@ -65,6 +66,17 @@ def run(home, tmp_path):
 
 def change_manifest(run, **values):
     path = run / "Model" / "manifest.json"
+    content = {**json.loads(path.read_text()), **values}
+    content.pop("sha256", None)  # earlier versions wrote none
+    path.write_text(json.dumps(content))
+
+
+def manifest_config(run):
+    return json.loads((run / "Model" / "manifest.json").read_text())["config"]
+
+
+def change_config(run, **values):
+    path = run / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
@@ -128,10 +140,8 @@ def test_parameters_of_the_discriminator(tmp_path, more):
 
 
 def test_the_best_model_of_a_run(run):
+    change_manifest(run, step=10, nimg=40, swd=64.25)
     shutil.copytree(run / "Model", run / "Model" / "best")
-    path = run / "Model" / "best" / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "step": 10, "nimg": 40,
-                                "swd": 64.25}))
     info = read_info(run / "Model" / "best")
     assert info.best == {"swd": 64.25}
     assert info.training == {"step": 10, "nimg": 40, "epoch": 1.5, "seconds": 7.5}
@@ -154,8 +164,51 @@ def test_other_images_in_the_cache_are_not_taken_for_those_of_the_model(run):
 def test_the_cache_may_lie_elsewhere(home, run, tmp_path):
     shutil.move(run / "cache", tmp_path / "cache")
     assert read_info(run).images.held is None
-    change_manifest(run, config={**read_info(run).config, "cache": str(tmp_path / "cache")})
+    change_config(run, cache=str(tmp_path / "cache"))
+    change_manifest(run, config={name: value for name, value in manifest_config(run).items()
+                                 if name != "cache"})
     assert read_info(run).images.held == 6
+
+
+def test_outside_of_its_run_folder_a_model_tells_no_path(home, run, tmp_path):
+    shutil.copytree(run / "Model", tmp_path / "shared")
+    config = read_info(tmp_path / "shared").config
+    assert config == manifest_config(run) and "data_dir" not in config
+    assert config["labels"] is None  # known not to have been given
+    assert str(home) not in (run / "Model" / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize("change", [
+    {"lr": 0.5}, {"seed": 1}, {"subject_pattern": "(.)"}, {"init_from": "another"}])
+def test_the_config_of_another_run_is_not_taken(run, change):
+    change_config(run, **change)
+    assert read_info(run).config == manifest_config(run)
+
+
+def test_what_may_change_between_starts_does_not_make_another_run(home, run):
+    change_config(run, epochs=9, metrics="swd", data_dir="moved", keep=5)
+    config = read_info(run).config
+    assert (config["epochs"], config["data_dir"]) == (2, "moved")
+    assert list(config) == list(TrainConfig.__dataclass_fields__)  # in the order of the flags
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", "7", "{}", "[" * 100_000, "\udcff"])
+def test_the_config_of_a_run_may_be_damaged(run, text):
+    path = run / "config.json"
+    path.unlink() if text is None else path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert read_info(run).config == manifest_config(run)
+
+
+def test_a_manifest_of_an_older_version_tells_its_paths(run):
+    change_manifest(run, config={**manifest_config(run), "data_dir": "as it was"})
+    assert read_info(run).config["data_dir"] == "as it was"
+
+
+def test_without_a_manifest_the_run_does_not_speak_for_the_model(run):
+    change_manifest(run, config={})
+    assert read_info(run).config == {}
+    (run / "Model" / "manifest.json").unlink()
+    assert read_info(run).config == {}
 
 
 @pytest.mark.parametrize("damage", [
@@ -187,17 +240,35 @@ def test_what_lies_around_a_model_may_be_damaged(run, name, text):
 # -- what is refused
 
 
-@pytest.mark.parametrize("name", ["generator.keras", "discriminator.keras"])
-def test_a_changed_file_is_refused(run, name):
-    path = run / "Model" / name
+def flip(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"{name}: expected the SHA-256 \w{{12}} of manifest.json"):
+
+
+def test_a_changed_file_is_refused(run):
+    flip(run / "Model" / "generator.keras")
+    with pytest.raises(DataError, match=r"or.keras: expected the SHA-256 \w{12} of manifest.json"):
         read_info(run)
     (run / "Model" / "manifest.json").unlink()
-    with pytest.raises(DataError, match=f"{name}: expected a model saved by stylegan2_tf"):
+    with pytest.raises(DataError, match="generator.keras: expected a model saved by stylegan2_tf"):
         read_info(run)  # the archive has checksums of its own
+
+
+def test_a_discriminator_that_is_damaged_hides_nothing_of_the_generator(run):
+    whole, model = read_info(run), run / "Model"
+    assert whole.problem == "" and len(whole.hashes) == 2
+    flip(model / "discriminator.keras")
+    info = read_info(run)
+    assert info.problem.startswith(f"{model / 'discriminator.keras'}: expected the SHA-256 ")
+    assert info == replace(
+        whole, problem=info.problem,
+        hashes={"generator.keras": whole.hashes["generator.keras"]},
+        parameters={"generator": whole.parameters["generator"]})
+    (model / "manifest.json").unlink()
+    assert "expected a model saved by stylegan2_tf" in read_info(run).problem
+    shutil.copy(model / "generator.keras", model / "discriminator.keras")
+    assert "expected a Discriminator, found Generator" in read_info(run).problem
 
 
 def test_both_hashes_of_a_save_that_was_cut_short_are_good(run):

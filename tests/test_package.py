@@ -22,12 +22,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # A module or package imports only from those before it.
-ORDER = ["lazy", "errors", "files", "sides", "options", "presets", "fields",
-         "checks", "config", "schedule", "data", "layers",
-         "networks", "building", "losses", "augment", "randomness", "updates", "step", "tracking",
-         "run_folder", "manifest", "checkpoints", "archive", "latent", "transfer", "metrics",
-         "plots", "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "signals",
-         "trainer", "preview", "demo", "export", "model_info", "model_card", "cli", "__main__"]
+ORDER = ["lazy", "errors", "files", "sides", "options", "presets", "fields", "checks", "config",
+         "schedule", "data", "layers", "networks", "precision", "building", "losses", "augment",
+         "randomness", "updates", "step", "tracking", "environment", "run_folder", "manifest",
+         "checkpoint_files", "checkpoints", "archive", "latent", "transfer", "metrics", "plots",
+         "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "signals",
+         "trainer", "verification", "comparison", "reproduction", "preview", "demo", "export",
+         "model_info", "model_card", "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 
 

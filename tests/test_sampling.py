@@ -2,6 +2,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,8 +11,18 @@ from small import FAMILIES, make_discriminator, make_generator
 
 import stylegan2_tf
 from stylegan2_tf.artifacts import save_models
+from stylegan2_tf.cli import main, shared
 from stylegan2_tf.errors import DataError
-from stylegan2_tf.latent.sampling import draw, enlarged, make_latents, one_hot, to_uint8
+from stylegan2_tf.latent import sampling
+from stylegan2_tf.latent.sampling import (
+    draw,
+    enlarged,
+    make_latents,
+    map_latents,
+    one_hot,
+    synthesize,
+    to_uint8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +72,51 @@ def test_truncation_narrows(run_folder):
     assert model.sample(4, truncation_psi=0).std(axis=0).max() < 1e-4
 
 
-def test_sample_refuses_no_images(run_folder):
-    with pytest.raises(ValueError, match="n=0"):
-        stylegan2_tf.load(run_folder).sample(0)
+@pytest.mark.parametrize("arguments, message", [
+    (dict(n=0), "`n` must be at least 1. Received: n=0"),
+    (dict(n=1.5), "Received: n=1.5"), (dict(n=None), "Give `n` and, if you like, `seed`; or"),
+    (dict(n=2, seeds=[1]), "Received: n=2, seed=0, seeds=.1."),
+    (dict(seed=3, seeds=[1]), "or `seeds` alone"), (dict(seeds=[]), "`seeds` must hold one seed"),
+    (dict(n=2, seed=None), "`seed` must be a whole number, 0 or more. Received: seed=None"),
+    (dict(n=2, seed=-1), "seed=-1"), (dict(n=2, seed=0.5), "seed=0.5"),
+    (dict(seeds=[3, -1]), "seed=-1"), (dict(seeds=[None]), "seed=None"),
+    (dict(n=2, truncation_psi=np.nan), "`truncation_psi` must be within -10 to 10. Rec.*psi=nan"),
+    (dict(n=2, truncation_psi=np.inf), "psi=inf"), (dict(n=2, truncation_psi=-10.1), "psi=-10.1"),
+    (dict(seeds=[2], truncation_psi=11), "psi=11"), (dict(seeds=[2], label="AD"), "label=AD"),
+])
+def test_samples_that_cannot_be(run_folder, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        stylegan2_tf.load(run_folder).sample(**arguments)
+
+
+def test_the_command_line_allows_the_same_truncation():
+    assert sampling.STRONGEST == shared.STRONGEST
+
+
+# -- by seeds
+
+
+@pytest.mark.parametrize("label", [None, "NC"])
+def test_samples_of_seeds_are_those_of_generate(conditional, tmp_path, capsys, label):
+    model, seeds = stylegan2_tf.load(conditional), [7, 0, 12, 12]
+    images = model.sample(seeds=seeds, truncation_psi=0.7, label=label)
+    assert images.shape == (4, 12, 16, 1)
+    assert main(["generate", str(conditional), str(tmp_path), "--seeds", "0,7,12", "--format",
+                 "npy", "--truncation-psi", "0.7", *(["--class", label] if label else [])]) == 0
+    assert "a psi below 1 leads towards the mean of all classes" in capsys.readouterr().err
+    for seed, image in zip(seeds, images, strict=True):
+        np.testing.assert_array_equal(image, np.load(tmp_path / f"seed{seed:05d}.npy"))
+    np.testing.assert_array_equal(model.sample(seeds=(7,), truncation_psi=0.7, label=label)[0],
+                                  images[0])
+    assert np.abs(model.sample(4, seed=7, truncation_psi=0.7) - images).max() > 1e-2
+
+
+def test_the_class_of_a_seed_is_the_seed_modulo_the_classes(conditional):
+    model = stylegan2_tf.load(conditional)
+    for seed, label in ((7, "MCI"), (9, "AD"), (2, "NC")):
+        np.testing.assert_array_equal(model.sample(seeds=[seed]),
+                                      model.sample(seeds=[seed], label=label))
+    assert np.abs(model.sample(seeds=[7]) - model.sample(seeds=[7], label="AD")).max() > 1e-2
 
 
 # -- classes
@@ -96,6 +149,8 @@ def test_labels_are_counted_round(conditional, run_folder):
     np.testing.assert_array_equal(found, [[1, 0, 0], [0, 0, 1], [0, 1, 0]])
     assert found.dtype == np.float32
     assert one_hot(plain.generator, [0, 2, 4]) is None
+    many = one_hot(SimpleNamespace(classes=range(90_000)), [89_999, 90_001])  # no square of them
+    np.testing.assert_array_equal(many.nonzero(), [[0, 1], [89_999, 1]])
     z = make_latents(2, 6)
     np.testing.assert_array_equal(draw(plain.generator, z, [1, 1]), draw(plain.generator, z))
 
@@ -120,6 +175,51 @@ def test_a_sample_is_mapped_then_painted(conditional):
     wide = model.map(make_latents(3, 5, seed=2), label="NC")
     w_avg = np.asarray(model.generator.w_avg)
     np.testing.assert_allclose(w, w_avg + 0.7 * (wide - w_avg), atol=1e-5)
+
+
+def test_noise_maps_go_with_their_images_in_every_batch(conditional):
+    """More images than are drawn at a time, as `project` gives them."""
+    model = stylegan2_tf.load(conditional)
+    w = model.map(make_latents(5, 5, seed=2))
+    shapes = model.generator.synthesis.noise_shapes(5)
+    maps = [np.random.default_rng(index).standard_normal(shape)  # float64
+            for index, shape in enumerate(shapes)]
+    whole = synthesize(model, w, maps)
+    np.testing.assert_allclose(synthesize(model, w, tuple(maps), batch=2), whole, atol=1e-5)
+    one = model.synthesize(w[3:4], noise=[noise[3:4] for noise in maps])
+    np.testing.assert_allclose(one, whole[3:4], atol=1e-5)
+    shared = synthesize(model, w, [noise[:1] for noise in maps], batch=2)
+    np.testing.assert_allclose(shared[0], whole[0], atol=1e-5)
+    assert np.abs(shared[4] - whole[4]).max() > 1e-2
+    with pytest.raises(ValueError, match="`noise` must be None .* each for 1 or 5 images"):
+        model.synthesize(w, [noise[:4] for noise in maps])
+
+
+@pytest.mark.parametrize("name, value, message", [
+    ("z", np.zeros((2, 6)), r"`z` must be \[N, 5\], with N at least 1. Received: shape \(2, 6\)"),
+    ("z", np.zeros((0, 5)), r"shape \(0, 5\)"), ("z", np.zeros(5), r"shape \(5,\)"),
+    ("w", np.zeros((2, 5)), r"`w` must be \[N, 7\] or \[N, 6, 7\], .* Received: shape \(2, 5\)"),
+    ("w", np.zeros((2, 5, 7)), r"shape \(2, 5, 7\)"), ("w", np.zeros((0, 7)), r"\(0, 7\)"),
+    ("w", np.zeros(7), r"shape \(7,\)"),
+    ("noise", "random", "None .* 0.0 for none, or a list of 5 maps, .*noise='random'"),
+    ("noise", 0.5, "noise=0.5"), ("noise", [], "shapes .."),
+    ("noise", [np.zeros((1, 4, 4, 1))] * 5, "shapes"), ("noise", np.zeros((2, 3, 4, 1)), "noise=")])
+def test_shapes_that_do_not_fit(conditional, name, value, message):
+    model = stylegan2_tf.load(conditional)
+    for either in (model, model.generator):
+        with pytest.raises(ValueError, match=message):
+            if name == "z":
+                map_latents(either, value)
+            elif name == "w":
+                synthesize(either, value)
+            else:
+                synthesize(either, np.zeros((2, 7)), value)
+
+
+def test_either_object_will_do(conditional):
+    model = stylegan2_tf.load(conditional)
+    z = make_latents(2, 5)
+    np.testing.assert_array_equal(draw(model, z), draw(model.generator, z))
 
 
 def test_images_of_a_small_stage_are_enlarged():

@@ -1,10 +1,14 @@
 """The command line: `stylegan2-tf COMMAND ...`, one thin module a command."""
 
 import argparse
+import contextlib
 import importlib
+import io
 import signal
 import sys
+import threading
 
+from stylegan2_tf.data import printable
 from stylegan2_tf.errors import OutputError, StyleGANError, UsageError
 
 COMMANDS = {
@@ -20,6 +24,8 @@ COMMANDS = {
     "embed": "whether classes differ in style: numbers against chance, and a picture",
     "export": "a generator for other programs: SavedModel, ONNX or LiteRT, checked against Keras",
     "info": "what a model is, what it was trained on, and whether its files are whole",
+    "verify": "whether everything in a run folder is whole and would resume; changes nothing",
+    "reproduce": "the command line of a run, and its training repeated and compared bit by bit",
     "card": "a model card in Markdown: data, use, limits, measurements",
     "demo-data": "make demonstration slices from the MNI152 template",
 }
@@ -54,22 +60,60 @@ def run_command(name, arguments, prog, usage):
     Returns:
         The exit code. Errors are printed as one line; only a bug gives a traceback.
     """
+    for stream in (sys.stdout, sys.stderr):  # a name that a terminal can't show ends no training
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    out = None
     try:
         if name not in COMMANDS:
             raise UsageError(f"expected a command ({', '.join(COMMANDS)}), found {name!r}")
         module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
         parser = Parser(prog=usage, description=COMMANDS[name], allow_abbrev=False)
         module.add_arguments(parser)
-        return module.run(parser.parse_intermixed_args(arguments))
+        for text in arguments:  # argparse drops this value
+            if text.startswith("-") and text.endswith("=--"):
+                parser.error(f"argument {text[:-3]}: expected one argument, found --")
+        given = parser.parse_intermixed_args(arguments)
+        out = getattr(given, "out", None)
+        with _terminated_in_order():
+            return module.run(given)
     except StyleGANError as error:
-        print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        _explain(prog, error)
         return error.exit_code
     except OSError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
+        _explain(prog, error)
         return OutputError.exit_code
-    except KeyboardInterrupt:
-        print(f"{prog}: stopped; nothing was lost", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stop:
+        unfinished = "; nothing was lost" if name == "train" else (
+            f": {printable(str(out))} was not finished" if out else "")
+        print(f"{prog}: stopped{unfinished}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM has come."""
+
+
+@contextlib.contextmanager
+def _terminated_in_order():
+    """Inside, SIGTERM ends as Ctrl-C does: temporary files are removed. Once more ends at once."""
+    def stop(number, frame):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # the others get no signal
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _explain(prog, error):
+    """Print an error as one line; it may quote the names of files, which may hold anything."""
+    print(f"{prog}: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
 
 
 def _overview(prog):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stylegan2_tf import files
 from stylegan2_tf.cli import shared
+from stylegan2_tf.data import printable
 from stylegan2_tf.errors import DataError, UsageError
 
 
@@ -25,6 +26,8 @@ def run(arguments):
     from stylegan2_tf.model_info import read_info
 
     info = read_info(arguments.model)
+    if info.problem:
+        print(f"note: the card leaves a file out: {printable(info.problem)}", file=sys.stderr)
     card = make_card(info, _find_report(info, arguments.report))
     if not out:
         print(card, end="")

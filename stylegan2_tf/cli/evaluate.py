@@ -1,7 +1,6 @@
 """`stylegan2-tf evaluate`: numbers, pictures and a privacy check, without any download."""
 
 import itertools
-import math
 import os
 import tempfile
 from pathlib import Path
@@ -46,8 +45,8 @@ def run(arguments):
     _check(arguments, model_file)
     _check_folders(arguments, model_file)
     if model_file is not None or arguments.features != "pixels":
-        from stylegan2_tf.tf_quiet import import_tensorflow
-        import_tensorflow()
+        from stylegan2_tf.tf_quiet import import_keras
+        import_keras()
     with tempfile.TemporaryDirectory(prefix="stylegan2-tf-") as cache:
         evaluation = _evaluate(arguments, model_file, cache)
         for line in table(evaluation):
@@ -90,6 +89,8 @@ def _read_real(arguments, model_file, cache, form):
     holdout, pattern = None, arguments.subject_pattern
     manifest = model_file and read_manifest(model_file)
     if manifest and manifest["config"]:
+        if pattern is not None:  # a model that was taken out of its run folder does not tell it
+            manifest["config"].setdefault("subject_pattern", pattern)
         train, holdout, lines = read_as_trained(arguments.real, cache, form, manifest)
         if pattern is None and holdout is not None:
             pattern = manifest["config"].get("subject_pattern")
@@ -109,9 +110,7 @@ def _check(arguments, model_file):
         raise UsageError(f"--n: expected at least 2, found {arguments.n}")
     if not 0 <= arguments.seed < 2**31:
         raise UsageError(f"--seed: expected 0 to 2147483647, found {arguments.seed}")
-    if not math.isfinite(arguments.truncation_psi):
-        raise UsageError(f"--truncation-psi: expected a finite number, found "
-                         f"{arguments.truncation_psi}")
+    shared.check_psi(arguments.truncation_psi)
     if arguments.inception_weights and arguments.features != "inception":
         raise UsageError("--inception-weights: expected with --features inception, found "
                          f"--features {arguments.features}")

@@ -19,8 +19,8 @@ def run(arguments):
     psi, out = arguments.truncation_psi, arguments.out
     shared.check_psi(psi)
     check_target(out, arguments.format)
-    loaded = shared.load_generator(arguments.model)
-    difference = export_generator(loaded.generator, out, arguments.format, psi)
+    loaded = shared.load_generator(arguments.model, psi=psi)
+    difference = export_generator(loaded, out, arguments.format, psi)
     for line in describe(loaded, arguments.format, psi):
         print(line)
     print(f"checked    loaded again, at most {difference:.1e} from Keras for 1, 2 and 7 images "

@@ -1,6 +1,5 @@
 """`stylegan2-tf generate`: images of a trained generator, one for each seed."""
 
-import csv
 import itertools
 import re
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 from stylegan2_tf import files
 from stylegan2_tf.cli import shared
 from stylegan2_tf.errors import UsageError
+from stylegan2_tf.latent import listing
+from stylegan2_tf.latent.seeds import NOISES, labels_of, read_seeds
 from stylegan2_tf.sides import as_text
 
 STRIPS = 16  # seeds that the picture of a direction shows, at most
@@ -17,73 +18,69 @@ FORMATS = {"png": ".png", "png16": ".png", "npy": ".npy"}
 def add_arguments(parser):
     shared.add_model(parser)
     parser.add_argument("out", metavar="OUT", nargs="?", default="generated",
-                        help="folder of the images (default: generated)")
+                        help="folder of the images and of seeds.csv, their list; images and grid "
+                        "that it lists from before are removed, others never (default: generated)")
     parser.add_argument("--seeds", help="one image for each, such as 0-35,40 (default: 0-8, or as "
                         "many as --grid has places)")
     parser.add_argument("--grid", metavar="RxC", help="also one picture of so many rows and "
                         "columns, such as 3x3")
-    parser.add_argument("--noise", choices=("const", "random", "none"), default="const",
-                        help="the maps saved with the model, fresh ones of each seed, or none "
-                        "(default: const)")
+    parser.add_argument("--noise", choices=NOISES, default=NOISES[0], help="the maps saved with "
+                        f"the model, fresh ones of each seed, or none (default: {NOISES[0]})")
     parser.add_argument("--format", choices=tuple(FORMATS), default="png", help="png: 0 to 255; "
                         "png16: grey, 0 to 65535; npy: float32 [H, W, C] from -1, which is the "
                         "lowest value of the training files' type, to 1, its highest (default: "
                         "png)")
     parser.add_argument("--direction", metavar="FILE:N", help="move w along direction number N "
-                        "of a file that `stylegan2-tf directions` wrote: one image for each seed "
-                        "and strength, and grid.png with a row for each seed")
+                        "of a file that `stylegan2-tf directions` wrote for this model: one image "
+                        "for each seed and strength, and grid.png with a row for each seed")
     parser.add_argument("--strength", metavar="FROM:TO[:STEPS]", help="of --direction, in standard "
-                        "deviations of w: evenly spaced from one to another, or numbers such as "
-                        "-1,0,2 (default: -3:3:7)")
+                        "deviations of w, or in halves of the way between two classes: evenly "
+                        "spaced from one to another, or numbers such as -1,0,2 (default: -3:3:7)")
     shared.add_class(parser)
     shared.add_psi(parser)
-    # argparse takes -3:3 for a flag. What it reads as a negative number can't be set otherwise.
-    parser._negative_number_matcher = re.compile(r"-[0-9.][0-9.:,-]*$")
 
 
 def run(arguments):
     """Draw and write the images. Returns the exit code."""
     rows, columns = _read_grid(arguments.grid)
     seeds = _find_seeds(arguments, rows * columns)
-    strengths, step = _read_direction(arguments)
-    if step is not None:
-        rows, columns = min(len(seeds), STRIPS), len(strengths)
+    strengths, move = _read_direction(arguments)
     out = Path(arguments.out)
     shared.check_psi(arguments.truncation_psi)
+    listing.check_folder(out)
     loaded = shared.load_generator(arguments.model, arguments.label,
                                    arguments.truncation_psi)
-    _check_model(arguments, loaded.generator, step)
-    label = None if arguments.label is None else loaded.classes.index(arguments.label)
+    model = shared.hash_of(arguments.model)
+    _check_model(arguments, loaded.generator)
+    _check_move(move, model, loaded.generator.mapping.w_dim)
+    rows, columns = _grid_of(rows, columns, seeds, strengths, move, loaded.resolution)
     shared.make_folder(out)
-    (out / "seeds.csv").unlink(missing_ok=True)  # a kill must not leave it beside other images
-    shape = _source_shape(arguments.model)
-    shown = _write_images(loaded, seeds, strengths, arguments, out, shape, kept=rows * columns,
-                          label=label, step=step)
-    if shown:
-        _write_grid(shown, columns, out / "grid.png")
-        print(f"grid   {out / 'grid.png'}")
-    _write_table(seeds, strengths, label, loaded.classes, arguments, out / "seeds.csv")
-    print(f"images {len(seeds) * len(strengths):,} in {out}, listed in seeds.csv")
-    _explain_size(shape, loaded.resolution)
+    removed = listing.clear(out)
+    if removed:
+        print(f"removed {removed:,} images that an earlier generate had listed in {out}")
+    listing.begin(out, _rows(seeds, strengths, loaded.classes, arguments, move, model))
+    shape, unknown = _source_shape(arguments.model)
+    _draw(loaded, seeds, strengths, arguments, out, shape, move, rows, columns)
+    listing.finish(out)
+    print(f"images {len(seeds) * len(strengths):,} in {out}, listed in {listing.LIST}")
+    _explain_size(shape, unknown, loaded.resolution)
     return 0
 
 
 def _find_seeds(arguments, places):
     """Every seed once: two rows of the list would name one file otherwise."""
-    from stylegan2_tf.latent.seeds import read_seeds
-
     if arguments.seeds is None:
         return list(range(max(places, 9)))
     seeds = list(dict.fromkeys(read_seeds(arguments.seeds)))
     if places > len(seeds):
-        raise UsageError(f"--grid: expected at most {len(seeds)} places, one for each seed, found "
+        raise UsageError(f"--grid: expected no more places than seeds ({len(seeds)}), found "
                          f"{arguments.grid}; give more --seeds")
     return seeds
 
 
 def _read_direction(arguments):
-    """(Strengths, how far 1 goes in w); one strength and None where no direction is asked for."""
-    from stylegan2_tf.latent.moves import read_step, read_strengths
+    """(Strengths, `Move`); one strength and None where no direction is asked for."""
+    from stylegan2_tf.latent.moves import read_move, read_strengths
 
     if arguments.direction is None:
         if arguments.strength is not None:
@@ -93,10 +90,10 @@ def _read_direction(arguments):
         raise UsageError("--grid: expected without --direction, whose grid has a row for each "
                          f"seed and a column for each strength; found {arguments.grid}")
     strengths = read_strengths("-3:3" if arguments.strength is None else arguments.strength)
-    return strengths, read_step(arguments.direction)
+    return strengths, read_move(arguments.direction)
 
 
-def _check_model(arguments, generator, step):
+def _check_model(arguments, generator):
     """Refuse what this model can't do."""
     if arguments.noise != "const" and not generator.synthesis.noise_shapes(1):
         raise UsageError("--noise: expected const, for this network has no noise (--arch dcgan), "
@@ -104,45 +101,83 @@ def _check_model(arguments, generator, step):
     if arguments.format == "png16" and generator.channels != 1:
         raise UsageError("--format: expected png or npy, for this model makes colour, which PNG "
                          "gets with 8 bits here; found png16")
-    if step is not None and len(step) != generator.mapping.w_dim:
-        raise UsageError(f"--direction: expected one of {generator.mapping.w_dim} numbers, for "
-                         f"this model's w has as many, found one of {len(step)} in "
-                         f"{arguments.direction}; it belongs to another model")
 
 
-def _write_images(loaded, seeds, strengths, arguments, out, shape, kept, **options):
-    """Write a file for each seed and strength. Returns the first `kept` images."""
+def _check_move(move, model, width):
+    """Refuse a direction of another generator: its w has other axes."""
+    if move is None:
+        return
+    if move.model and move.model != model:
+        raise UsageError("--direction: expected one of this generator (SHA-256 "
+                         f"{model[:12]}), found one of {move.model[:12]} in {move.source}; "
+                         "`stylegan2-tf directions MODEL` finds its own")
+    if len(move.step) != width:
+        raise UsageError(f"--direction: expected one of {width} numbers, for this model's w has "
+                         f"as many, found one of {len(move.step)} in {move.source}; it belongs to "
+                         "another model")
+    if not move.model:
+        print(f"note: {move.source} does not tell which generator it belongs to, for an earlier "
+              "version wrote it: on another one it means nothing")
+
+
+def _grid_of(rows, columns, seeds, strengths, move, sides):
+    """(rows, columns) of the grid; that of a direction shows as many seeds as it has place for."""
+    from stylegan2_tf.latent.sheets import check_sheet, most_rows
+
+    if move is not None:
+        columns = len(strengths)
+        rows = min(len(seeds), STRIPS, max(most_rows(columns, sides), 1))
+    if rows:
+        check_sheet(rows, columns, sides, "--strength" if move is not None else "--grid")
+    return rows, columns
+
+
+def _draw(loaded, seeds, strengths, arguments, out, shape, move, rows, columns):
+    """Write a file for each seed and strength, and the first of them as a grid."""
     from tqdm import tqdm
 
+    from stylegan2_tf.artifacts import save_png
     from stylegan2_tf.latent.formats import unpadded
     from stylegan2_tf.latent.series import draw_series
+    from stylegan2_tf.latent.sheets import Sheet
 
-    shown, items = [], itertools.product(seeds, strengths)
-    drawn = draw_series(loaded, items, truncation_psi=arguments.truncation_psi,
-                        noise=arguments.noise, **options)
+    sheet, items = Sheet(rows, columns), itertools.product(seeds, strengths)
+    drawn = draw_series(loaded, items, label=arguments.label, noise=arguments.noise,
+                        truncation_psi=arguments.truncation_psi, step=move and move.step)
     for item, image in tqdm(drawn, total=len(seeds) * len(strengths), unit="img", disable=None):
         image = unpadded(image, shape)
         _write_image(image, out / _file_name(*item, arguments), arguments.format)
-        shown += [image] * (len(shown) < kept)
-    return shown
+        sheet.paste(image)
+    if rows:
+        save_png(sheet.picture(), out / listing.GRID)
+        print(f"grid   {out / listing.GRID}")
 
 
 def _source_shape(model):
-    """(Height, width) of the training images before padding, if the run knows one for all."""
-    from stylegan2_tf.manifest import generator_file, read_manifest
+    """(height, width) of the training images before padding, or None, and why it is not known."""
+    from stylegan2_tf.manifest import MANIFEST, generator_file, read_manifest
 
     manifest = read_manifest(generator_file(model))
+    fit = manifest["config"].get("fit")
+    if fit not in ("pad", None):
+        return None, None
     shape = manifest.get("source_shape")
-    padded = manifest["config"].get("fit") == "pad"
-    whole = isinstance(shape, list) and len(shape) == 2 and all(
-        isinstance(side, int) and 0 < side < 2**16 for side in shape)
-    return shape if padded and whole else None
+    if fit is None:
+        return None, f"no {MANIFEST} beside the model tells whether there is any"
+    if shape is None:
+        return None, f"{MANIFEST} tells no size that all training images had"
+    if isinstance(shape, list) and len(shape) == 2 and all(
+            isinstance(side, int) and 0 < side < 2**16 for side in shape):
+        return shape, None
+    return None, f"{MANIFEST} tells the size {str(shape)[:40]!r} of the training images"
 
 
-def _explain_size(shape, resolution):
-    """Say so where images are smaller than those that the network makes."""
+def _explain_size(shape, unknown, resolution):
+    """Say so where images are smaller than those that the network makes, or may be too large."""
     from stylegan2_tf.data.decode import padded_box
 
+    if unknown:
+        print(f"note: padding of the training images is kept, if they had any: {unknown}")
     height, width = padded_box(shape, resolution)[2:] if shape else resolution
     if (height, width) != tuple(resolution):
         print(f"size   {height}x{width}: of {as_text(resolution)}, without the padding that the "
@@ -166,31 +201,23 @@ def _write_image(image, path, kind):
             Image.fromarray(to_uint16(image[..., 0])).save(temporary)
 
 
-def _write_grid(images, columns, path):
-    import numpy as np
-
-    from stylegan2_tf.artifacts import save_grid
-
-    save_grid(np.stack(images), path, columns=columns)
-
-
-def _write_table(seeds, strengths, label, classes, arguments, path):
+def _rows(seeds, strengths, classes, arguments, move, model):
+    """The list of the images, see `listing.COLUMNS`."""
     from stylegan2_tf.data import printable
 
-    with (files.replacing(path) as temporary,
-          open(temporary, "w", encoding="utf-8", newline="") as stream):
-        table = csv.writer(stream)
-        table.writerow(["file", "seed", "class", "truncation_psi", "noise", "strength"])
-        for seed, strength in itertools.product(seeds, strengths):
-            number = seed if label is None else label  # as in `draw_series`
-            name = printable(classes[number % len(classes)]) if classes else ""
-            table.writerow([_file_name(seed, strength, arguments), seed, name,
-                            arguments.truncation_psi, arguments.noise,
-                            strength if arguments.direction else ""])
+    names = [printable(name) for name in classes] or [""]
+    about = [printable(move.source), printable(move.name)] if move else ["", ""]
+    for seed, strength in itertools.product(seeds, strengths):
+        name = names[labels_of(seed, len(classes))] if arguments.label is None else (
+            printable(arguments.label))
+        yield [_file_name(seed, strength, arguments), seed, name, arguments.truncation_psi,
+               arguments.noise, strength if move else "", *about, model]
 
 
 def _file_name(seed, strength, arguments):
-    moved = f"_{strength:+g}" if arguments.direction else ""
+    from stylegan2_tf.latent.moves import strength_text
+
+    moved = f"_{strength_text(strength)}" if arguments.direction else ""
     return f"seed{seed:05d}{moved}{FORMATS[arguments.format]}"
 
 

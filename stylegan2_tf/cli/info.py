@@ -1,10 +1,12 @@
 """`stylegan2-tf info`: what a trained model is, and whether its files are whole."""
 
 from stylegan2_tf.data import printable
+from stylegan2_tf.errors import DataError
 from stylegan2_tf.sides import as_text
 
 WIDTH = 13  # of the names in front of the lines
 UNKNOWN = "not known: no manifest.json beside it says so"
+UNTOLD = "not told: manifest.json holds no paths, and the run folder is not around it"
 
 
 def add_arguments(parser):
@@ -15,8 +17,11 @@ def run(arguments):
     """Print what is known. Returns the exit code."""
     from stylegan2_tf.model_info import read_info
 
-    for name, text in describe(read_info(arguments.path)):
+    info = read_info(arguments.path)
+    for name, text in describe(info):
         print(f"{name:{WIDTH}}{printable(text)}")
+    if info.problem:  # with the file beside it: all that is known of the generator is above
+        raise DataError(info.problem)
     return 0
 
 
@@ -35,8 +40,8 @@ def describe(info):
     yield "classes", ", ".join(info.classes) or "none: not trained with --conditional"
     yield "settings", " ".join(info.settings(("data_dir", "output_dir"))) or UNKNOWN
     if info.config:
-        yield "data", str(info.config.get("data_dir", "not known"))
-    yield "images", ", ".join(describe_images(info.images)) or "not known"
+        yield "data", str(info.config.get("data_dir", UNTOLD))
+    yield "images", "; ".join(describe_images(info.images)) or "not known"
     yield "fingerprint", info.images.fingerprint or UNKNOWN
     yield "training", ", ".join(describe_training(info)) or UNKNOWN
     if info.best:
@@ -49,14 +54,13 @@ def describe(info):
 
 
 def describe_images(images):
-    """Texts on the `Images` of a model: "2,944 trained on, of 92 subjects" and the like."""
+    """Texts on the `Images` of a model: "608 trained on (320 old, 288 young), of 19 subjects"."""
     def of(people):
         return f", of {people:,} subject{'s' * (people != 1)}" if people else ""
 
     if images.trained is not None:
-        yield f"{images.trained:,} trained on{of(images.subjects)}"
-    if images.classes:
-        yield "of them " + ", ".join(f"{count:,} {name}" for name, count in images.classes.items())
+        classes = ", ".join(f"{count:,} {name}" for name, count in images.classes.items())
+        yield f"{images.trained:,} trained on{classes and f' ({classes})'}{of(images.subjects)}"
     if images.held:
         yield f"{images.held:,} held out{of(images.held_subjects)}"
     elif images.held == 0:

@@ -26,41 +26,46 @@ def run(arguments):
     rows, columns = (
         read_seeds(arguments.rows, "--rows"), read_seeds(arguments.cols, "--cols"))
     shared.check_psi(arguments.truncation_psi)
-    shared.check_png(out)
+    shared.check_out(out, ".png")
     for name, seeds in (("rows", rows), ("cols", columns)):
         if len(seeds) > MOST:
             raise UsageError(f"--{name}: expected at most {MOST} seeds, found {len(seeds)}")
     loaded = shared.load_generator(arguments.model, arguments.label,
                                    arguments.truncation_psi)
-    count = loaded.generator.synthesis.num_ws
-    if count < 2:
-        raise UsageError("MODEL: expected a generator with styles, found one whose latent enters "
-                         "at the first layer only (--arch dcgan): there is nothing to mix")
-    layers = range(count // 2) if arguments.layers is None else read_seeds(
-        arguments.layers, "--layers")
-    if max(layers) >= count:
-        raise UsageError(f"--layers: expected 0 to {count - 1}, found {max(layers)}")
+    from stylegan2_tf.latent.sheets import check_sheet
+
+    layers, count = _find_layers(arguments.layers, loaded.generator.synthesis.num_ws)
+    check_sheet(len(rows) + 1, len(columns) + 1, loaded.resolution, "--rows, --cols")
     shared.make_folder(out.parent)
     _write(loaded, rows, columns, layers, arguments, out)
     print(f"written {out}: layers {', '.join(map(str, layers))} of {count} from the columns")
     return 0
 
 
+def _find_layers(text, count):
+    """(Layers that come from the column, each once, how many there are)."""
+    if count < 2:
+        raise UsageError("MODEL: expected a generator with styles, found one whose latent enters "
+                         "at the first layer only (--arch dcgan): there is nothing to mix")
+    layers = range(count // 2) if text is None else sorted(set(read_seeds(text, "--layers")))
+    if max(layers) >= count:
+        raise UsageError(f"--layers: expected 0 to {count - 1}, found {max(layers)}")
+    return layers, count
+
+
 def _write(loaded, rows, columns, layers, arguments, out):
+    """The corner stays black; the rest is drawn in reading order."""
     import numpy as np
 
-    from stylegan2_tf.artifacts import save_grid
-    from stylegan2_tf.latent.mixing import mixed_ws, table
-    from stylegan2_tf.latent.sampling import latents_of
-    from stylegan2_tf.latent.series import draw_with_bar
+    from stylegan2_tf.artifacts import save_png
+    from stylegan2_tf.latent.mixing import in_reading_order, mixed_ws
+    from stylegan2_tf.latent.series import draw_with_bar, styles_of
+    from stylegan2_tf.latent.sheets import Sheet
 
-    label = arguments.label or next(iter(loaded.classes), None)
     count = loaded.generator.synthesis.num_ws
-    sources = [np.repeat(loaded.map(latents_of(seeds, loaded.z_dim), arguments.truncation_psi,
-                                    label)[:, None], count, axis=1) for seeds in (rows, columns)]
-    mixed = mixed_ws(*sources, layers)
-    inner = mixed.reshape(-1, *mixed.shape[2:])
-    pictures = draw_with_bar(loaded, np.concatenate([*sources, inner]))
-    left, top, inner = np.split(pictures, [len(rows), len(rows) + len(columns)])
-    inner = inner.reshape(*mixed.shape[:2], *inner.shape[1:])
-    save_grid(table(np.zeros_like(left[0]), left, top, inner), out, columns=len(columns) + 1)
+    left, top = (
+        np.repeat(styles_of(loaded, seeds, arguments.label, arguments.truncation_psi)[:, None],
+                  count, axis=1) for seeds in (rows, columns))
+    ws = in_reading_order(left, top, mixed_ws(left, top, layers))
+    sheet = Sheet(len(rows) + 1, len(columns) + 1, draw_with_bar(loaded, ws), start=1)
+    save_png(sheet.picture(), out)

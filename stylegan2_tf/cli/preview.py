@@ -1,6 +1,5 @@
 """`stylegan2-tf preview`: what a folder of images holds, in words and in one picture."""
 
-import os
 from pathlib import Path
 
 from stylegan2_tf.cli import shared
@@ -35,15 +34,9 @@ def run(arguments):
 def _check(arguments):
     """Refuse what can't be written before thousands of images are decoded."""
     out = Path(arguments.out)
-    if out.suffix.lower() not in KINDS:
-        raise UsageError(f"OUT: expected a file that ends in {', '.join(KINDS)}, found {out}")
+    shared.check_out(out, *KINDS)
     if arguments.max_images is not None and arguments.max_images < 1:
         raise UsageError(f"--max-images: expected at least 1, found {arguments.max_images}")
     if inside(out, arguments.data):
         raise UsageError(f"OUT: expected outside of DATA, found {out} in {arguments.data}; the "
                          "picture would become a training image")
-    problem = ("is a folder" if out.is_dir() else
-               "its folder does not exist" if not out.parent.is_dir() else
-               "its folder is read-only" if not os.access(out.parent, os.W_OK) else None)
-    if problem:
-        raise UsageError(f"OUT: expected a file that can be written, found {out}: {problem}")

@@ -8,6 +8,8 @@ from stylegan2_tf.cli import shared
 from stylegan2_tf.errors import UsageError
 
 MOST = 64  # images: each is a row of a picture
+PICTURE, FILM, TABLE, LATENTS = (
+    "projected.png", "progress.gif", "projection.csv", "projection.npz")
 
 
 def add_arguments(parser):
@@ -15,12 +17,11 @@ def add_arguments(parser):
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders of "
                         f"them, {MOST} images at most; brought to the model's size and channels "
                         "in the way that its training was")
-    parser.add_argument("out", metavar="OUT", help="folder of projected.png (target, projection, "
-                        "difference, best random sample), progress.gif, projection.csv and "
-                        "projection.npz")
+    parser.add_argument("out", metavar="OUT", help=f"folder of {PICTURE} (target, projection, "
+                        f"difference, best random sample), {FILM}, {TABLE} and {LATENTS}")
     parser.add_argument("--space", choices=("w", "w+"), default="w", help="one latent for all "
                         "layers, which stays an image of the model, or one for each, which comes "
-                        "closer (default: w)")
+                        "closer to others (default: w)")
     parser.add_argument("--steps", type=int, default=300, help="updates (default: 300)")
     parser.add_argument("--noise", choices=("const", "optimise"), default="const", help="keep the "
                         "noise maps of the model, so that w alone makes the image, or optimise "
@@ -40,34 +41,37 @@ def run(arguments):
     if arguments.noise == "optimise" and not generator.synthesis.noise_shapes(1):
         raise UsageError("--noise: expected const, for this network has no noise to optimise "
                          "(--arch dcgan), found optimise")
-    from stylegan2_tf.animation import save_animation
+    from stylegan2_tf.latent.targets import read_targets
+    from stylegan2_tf.tf_quiet import import_tensorflow
+
+    import_tensorflow("projecting")
     from stylegan2_tf.latent.inversion import AMPLIFIED, Film, best_samples
     from stylegan2_tf.latent.projection import project
-    from stylegan2_tf.latent.targets import read_targets
 
     targets = read_targets(paths, loaded.resolution, loaded.channels, _fit(arguments.model))
     shared.make_folder(out)
     film = Film(targets, arguments.steps)
-    found = project(generator, targets, steps=arguments.steps, space=arguments.space,
+    found = project(loaded, targets, steps=arguments.steps, space=arguments.space,
                     noise=arguments.noise, seed=arguments.seed, progress=True, watch=film)
-    samples = best_samples(generator, targets, arguments.compare, progress=True) if (
+    samples = best_samples(loaded, targets, arguments.compare, progress=True) if (
         arguments.compare) else None
     rows = _rows(paths, found, targets, samples)
     _print(rows, min(loaded.resolution), arguments.compare)
-    _write_pictures(targets, found, samples, out / "projected.png")
-    save_animation(_tiled(film.frames()), out / "progress.gif")
-    _write_latents(arguments, rows, found, out / "projection.npz")
-    _write_table(rows, out / "projection.csv")
-    print(f"written {out / 'projected.png'}: target, projection, {AMPLIFIED} x difference"
+    _write(arguments, rows, targets, found, samples, film, out)
+    print(f"written {out / PICTURE}: target, projection, {AMPLIFIED} x difference"
           + ", best sample" * (samples is not None))
-    print(f"written {out / 'progress.gif'}, projection.npz and projection.csv")
+    print(f"written {out / FILM}, {LATENTS} and {TABLE}")
     return 0
 
 
 def _check(arguments, out):
     """Refuse at once what can't be done. Returns the paths of the images."""
+    from stylegan2_tf.data.index import EXTENSIONS
     from stylegan2_tf.latent.targets import image_paths
 
+    if not out.is_dir() and (out.is_file() or out.suffix.lower() in EXTENSIONS):
+        raise UsageError(f"OUT: expected a folder to write to as the last argument, found the file "
+                         f"{out}; give one after the images")
     for name, least, most in (("steps", 1, 100_000), ("compare", 0, 1_000_000),
                               ("seed", 0, 2**31 - 1)):
         if not least <= getattr(arguments, name) <= most:
@@ -93,14 +97,19 @@ def _fit(model):
 
 def _rows(paths, found, targets, samples):
     """A dict for each image, as it stands in the table."""
+    import numpy as np
+
     from stylegan2_tf.data import printable
     from stylegan2_tf.metrics.ssim import WINDOW, ms_ssim
 
-    columns = {"file": [printable(path) for path in paths], "psnr": found.psnr.round(3).tolist()}
+    def rounded(values, digits):  # float32 would show digits that it does not have
+        return np.asarray(values, np.float64).round(digits).tolist()
+
+    columns = {"file": [printable(path) for path in paths], "psnr": rounded(found.psnr, 3)}
     if min(targets.shape[1:3]) >= WINDOW:
-        columns["ms_ssim"] = ms_ssim(found.images, targets).round(5).tolist()
+        columns["ms_ssim"] = rounded(ms_ssim(found.images, targets), 5)
     if samples is not None:
-        columns["best_sample_psnr"] = samples.psnr.round(3).tolist()
+        columns["best_sample_psnr"] = rounded(samples.psnr, 3)
         columns["best_sample_seed"] = samples.seeds.tolist()
     return [dict(zip(columns, values, strict=True))
             for values in zip(*columns.values(), strict=True)]
@@ -120,6 +129,18 @@ def _print(rows, side, compared):
     elif scales < most:
         print(f"note: MS-SSIM on {scales} of {most} scales: all of them need "
               f"{WINDOW << most - 1} pixels a side, found {side}")
+
+
+def _write(arguments, rows, targets, found, samples, film, out):
+    """All four files; the old ones go first, or a kill would leave a mixture."""
+    from stylegan2_tf.animation import save_animation
+
+    for name in (PICTURE, FILM, TABLE, LATENTS):
+        (out / name).unlink(missing_ok=True)
+    _write_pictures(targets, found, samples, out / PICTURE)
+    save_animation(_tiled(film.frames()), out / FILM)
+    _write_latents(arguments, rows, found, out / LATENTS)
+    _write_table(rows, out / TABLE)
 
 
 def _write_pictures(targets, found, samples, path):

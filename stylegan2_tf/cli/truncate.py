@@ -19,22 +19,22 @@ def add_arguments(parser):
 def run(arguments):
     """Draw and write the picture. Returns the exit code."""
     out, seeds = Path(arguments.out), read_seeds(arguments.seeds)
-    shared.check_png(out)
-    if not 2 <= arguments.steps <= 32:
-        raise UsageError(f"--steps: expected 2 to 32, found {arguments.steps}")
+    shared.check_out(out, ".png")
+    shared.check_range("steps", arguments.steps, 2, 32)
     if len(seeds) > 64:
         raise UsageError(f"--seeds: expected at most 64, found {len(seeds)}")
     loaded = shared.load_generator(arguments.model, arguments.label, psi=0.0)
     import numpy as np
 
-    from stylegan2_tf.artifacts import save_grid
-    from stylegan2_tf.latent.sampling import latents_of
-    from stylegan2_tf.latent.series import draw_with_bar
+    from stylegan2_tf.artifacts import save_png
+    from stylegan2_tf.latent.series import draw_with_bar, styles_of
+    from stylegan2_tf.latent.sheets import Sheet, check_sheet
 
+    check_sheet(len(seeds), arguments.steps, loaded.resolution, "--seeds, --steps")
     shared.make_folder(out.parent)
-    z = latents_of(seeds, loaded.z_dim)
-    w = np.stack([loaded.map(z, psi, arguments.label)
+    w = np.stack([styles_of(loaded, seeds, arguments.label, psi)
                   for psi in np.linspace(0.0, 1.0, arguments.steps).tolist()], axis=1)
-    save_grid(draw_with_bar(loaded, w.reshape(-1, w.shape[-1])), out, columns=arguments.steps)
+    drawn = draw_with_bar(loaded, w.reshape(-1, w.shape[-1]))
+    save_png(Sheet(len(seeds), arguments.steps, drawn).picture(), out)
     print(f"written {out}: psi 0 to 1 from left to right, a row for each seed")
     return 0

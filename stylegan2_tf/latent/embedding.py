@@ -8,8 +8,7 @@ import dataclasses
 import numpy as np
 
 from stylegan2_tf.data import spread
-from stylegan2_tf.latent.projection import project
-from stylegan2_tf.latent.sampling import make_latents, map_latents
+from stylegan2_tf.latent.sampling import generator_of, make_latents, map_latents
 from stylegan2_tf.latent.separation import separation
 
 NEIGHBOURS = 10  # of a point, whose classes are looked at
@@ -30,25 +29,28 @@ class Styles:
     groups: np.ndarray | None = None
 
 
-def generated_styles(generator, n, seed=0):
+def generated_styles(model, n, seed=0):
     """`n` styles of every class, each from a latent of its own.
+
+    `model` is a `Generator`, or what `load` returns.
 
     From the same latents for every class, the nearest of all points would be those of the other
     classes, and `measure` would find less than chance where classes do not differ.
     """
+    generator = generator_of(model)
     labels = np.tile(np.arange(len(generator.classes)), n)
     w = map_latents(generator, make_latents(len(labels), generator.z_dim, seed), labels)
     return Styles(w, np.asarray(generator.classes)[labels])
 
 
-def projected_styles(generator, images, labels, groups, steps, seed=0):
+def projected_styles(model, images, labels, groups, steps, seed=0):
     """Styles whose images resemble the real `images` (float32 in `[-1, 1]`) most.
 
     Every one starts from the same mean of w and is told no class: what separates them then
-    comes from the images.
+    comes from the images. TensorFlow only.
 
     Args:
-        generator: A `Generator`.
+        model: A `Generator`, or what `load` returns.
         images: `[N, H, W, C]`.
         labels, groups: See `Styles`.
         steps: Updates of each projection.
@@ -57,7 +59,9 @@ def projected_styles(generator, images, labels, groups, steps, seed=0):
     Returns:
         `Styles`.
     """
-    found = project(generator, images, steps=steps, seed=seed, progress=True)
+    from stylegan2_tf.latent.projection import project  # TensorFlow's; the rest is anyone's
+
+    found = project(model, images, steps=steps, start="mean", seed=seed, progress=True)
     return Styles(found.ws[:, 0], labels, groups)
 
 

@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 from tqdm import tqdm
 
-from stylegan2_tf.latent.projection import peak_signal_to_noise
-from stylegan2_tf.latent.sampling import draw, enlarged, latents_of, to_uint8
+from stylegan2_tf.latent.projection import checked_targets, peak_signal_to_noise
+from stylegan2_tf.latent.sampling import draw, enlarged, generator_of, latents_of, to_uint8
 
 FIRST_SEED = 1_000_000  # of the random samples: beyond those that users draw images with
 AT_ONCE = 32  # samples drawn together
@@ -35,18 +35,25 @@ class Samples:
     psnr: np.ndarray
 
 
-def best_samples(generator, targets, count=1000, progress=False):
+def best_samples(model, targets, count=1000, progress=False):
     """What chance finds: the best of `count` random images, by PSNR, for each target.
 
     Args:
-        generator: A `Generator`.
-        targets: `[N, H, W, C]` in `[-1, 1]`.
-        count: Random images, each class in turn, with seeds from `FIRST_SEED` on.
+        model: A `Generator`, or what `load` returns.
+        targets: Floats `[N, H, W, C]` in `[-1, 1]`.
+        count: Random images, each class in turn, with seeds from `FIRST_SEED` on; at least 1.
         progress: Show a bar, if standard error is a terminal.
 
     Returns:
         `Samples`.
+
+    Raises:
+        ValueError: The targets are none that `project` takes, or `count` is below 1.
     """
+    generator = generator_of(model)
+    targets = checked_targets(generator, targets)
+    if count < 1:
+        raise ValueError(f"Argument `count` must be at least 1. Received: count={count}")
     seeds = np.zeros(len(targets), np.int64)
     images, psnr = np.empty_like(targets), np.full(len(targets), -np.inf)
     with tqdm(total=count, desc="comparing", unit="img", disable=None if progress else True) as bar:

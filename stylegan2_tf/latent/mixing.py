@@ -30,15 +30,16 @@ def mixed_ws(rows, columns, layers):
     return mixed
 
 
-def table(corner, rows, columns, mixed):
-    """The pictures of a mixing table, sources on the edges: `[(R + 1) · (S + 1), H, W, C]`.
+def in_reading_order(rows, columns, mixed):
+    """What stands in a mixing table with its sources on the edges, after the corner.
 
     Args:
-        corner: Picture of the corner `[H, W, C]`, such as black.
-        rows, columns: Pictures of the sources, `[R, H, W, C]` and `[S, H, W, C]`.
-        mixed: `[R, S, H, W, C]`.
+        rows, columns: Sources `[R, ...]` on the left edge, and `[S, ...]` on the upper one.
+        mixed: `[R, S, ...]`.
+
+    Returns:
+        `[S + R · (1 + S), ...]`, row after row.
     """
-    lines = [np.concatenate([corner[None], columns])]
-    lines += [np.concatenate([source[None], line])
-              for source, line in zip(rows, mixed, strict=True)]
-    return np.concatenate(lines)
+    lines = [np.concatenate([source[None], line])
+             for source, line in zip(rows, mixed, strict=True)]
+    return np.concatenate([columns, *lines])

@@ -1,5 +1,6 @@
 """Steps along a direction of w, as users write them: `pca.npz:0` by `-3:3:7`."""
 
+import dataclasses
 import math
 import re
 
@@ -10,29 +11,61 @@ from stylegan2_tf.latent.directions import load_directions
 
 STEPS = 7  # between the ends of a range, both counted
 MOST, STRONGEST = 31, 100.0
+DIGITS = 6  # of a strength, which its image's file is named by
 RANGE = re.compile(r"([^:,]+):([^:,]+)(?::([0-9]{1,3}))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Move:
+    """A direction to go along.
+
+    Args:
+        source: `FILE:NUMBER`, as the user wrote it.
+        name: Of the direction.
+        step: How far a strength of 1 goes, float32 `[D]`.
+        model: SHA-256 of the generator that it belongs to; "" if not known.
+    """
+
+    source: str
+    name: str
+    step: np.ndarray
+    model: str
 
 
 def read_strengths(text, flag="--strength"):
     """Read `-3:3` (7 evenly spaced), `-3:3:5` or `-1,0,2.5` as a list. Raises `UsageError`."""
     try:
         found = RANGE.fullmatch(text)
-        ends = [float(part) for part in (found.groups()[:2] if found else text.split(","))]
-        if not all(math.isfinite(end) and abs(end) <= STRONGEST for end in ends):
+        values = [float(part) for part in (found.groups()[:2] if found else text.split(","))]
+        if not all(math.isfinite(value) and abs(value) <= STRONGEST for value in values):
             raise ValueError
-        values = np.linspace(*ends, int(found[3] or STEPS)).tolist() if found else ends
-        values = [round(value, 4) + 0.0 for value in values]  # no minus zero: it names a file
-        if not 1 <= len(values) == len(set(values)) <= MOST:
+        values = _between(*values, int(found[3] or STEPS)) if found else values
+        if not 1 <= len(values) <= MOST:
             raise ValueError
     except ValueError:
         raise UsageError(f"{flag}: expected a range with its number of steps such as -3:3:7, or "
-                         f"numbers such as -1,0,2.5: {MOST} different ones within "
-                         f"{STRONGEST:g} at most, found {text!r}") from None
-    return values
+                         f"numbers such as -1,0,2.5: {MOST} at most, within {STRONGEST:g}, found "
+                         f"{text!r}") from None
+    if len(set(map(strength_text, values))) < len(values):
+        raise UsageError(f"{flag}: expected strengths that differ in their first {DIGITS} digits, "
+                         f"found {text!r}")
+    return [value + 0.0 for value in values]  # no minus zero: it names a file
 
 
-def read_step(text, flag="--direction"):
-    """Read `FILE:NUMBER`: how far a strength of 1 goes, float32 `[D]`.
+def strength_text(value):
+    """A strength as it stands in the name of a file."""
+    return f"{value + 0.0:+.{DIGITS}g}"
+
+
+def _between(start, end, count):
+    """Evenly spaced, without what rounding adds: a 0 between them is 0."""
+    largest = max(abs(start), abs(end)) or 1.0
+    places = DIGITS - 1 - math.floor(math.log10(largest))
+    return [round(value, places) for value in np.linspace(start, end, count).tolist()]
+
+
+def read_move(text, flag="--direction"):
+    """Read `FILE:NUMBER` as a `Move`.
 
     Raises:
         UsageError: It is written otherwise, or the file has fewer directions.
@@ -42,8 +75,9 @@ def read_step(text, flag="--direction"):
     if not path or not re.fullmatch(r"[0-9]{1,6}", number):
         raise UsageError(f"{flag}: expected a file of `stylegan2-tf directions` and the number of "
                          f"a direction, such as directions/pca.npz:0, found {text!r}")
-    found = load_directions(path)
-    if int(number) >= len(found.vectors):
+    found, place = load_directions(path), int(number)
+    if place >= len(found.vectors):
         raise UsageError(f"{flag}: expected a number from 0 to {len(found.vectors) - 1} after "
                          f"{path}:, found {number}")
-    return (found.vectors[int(number)] * found.unit[int(number)]).astype(np.float32)
+    step = (found.vectors[place] * found.unit[place]).astype(np.float32)
+    return Move(text, found.names[place], step, found.model)

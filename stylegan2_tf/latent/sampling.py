@@ -1,78 +1,149 @@
 """Load a trained generator and draw images from it, on any Keras backend."""
 
+import numbers
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from stylegan2_tf.archive import check_archive
+from stylegan2_tf.archive import check_model
 from stylegan2_tf.errors import DataError, one_line
-from stylegan2_tf.manifest import check_hash, generator_file, read_manifest
+from stylegan2_tf.manifest import generator_file
 from stylegan2_tf.networks import Generator
+
+STRONGEST = 10.0  # truncation psi, either way: beyond, images are noise
+
+
+def generator_of(model):
+    """The Keras `Generator` in what `load` returns, or `model` itself: either will do anywhere."""
+    return getattr(model, "generator", model)
 
 
 def make_latents(n, z_dim, seed=0):
     """Standard normal latents `[n, z_dim]`, float32; the first rows do not depend on `n`.
 
-    From NumPy, whose numbers are the same on every Keras backend.
+    From NumPy, whose numbers are the same on every Keras backend. Raises `ValueError` where
+    `seed` is no whole number from 0 on: without one, no image could be made again.
     """
+    _check_seeds([seed])
     return np.random.default_rng(seed).standard_normal((n, z_dim), dtype=np.float32)
 
 
 def latents_of(seeds, z_dim):
     """z `[N, z_dim]`, one for each seed: a seed's latent does not depend on the others."""
+    _check_seeds(seeds)
     return np.concatenate([make_latents(1, z_dim, seed) for seed in seeds])
 
 
-def draw(generator, z, labels=None, truncation_psi=1.0, batch=32):
-    """Images of `generator` for latents z `[N, D]`.
+def _check_seeds(seeds):
+    if not len(seeds):
+        raise ValueError("Argument `seeds` must hold one seed at least. Received: none")
+    for seed in seeds:
+        if not (isinstance(seed, numbers.Integral) and seed >= 0):
+            raise ValueError("Argument `seed` must be a whole number, 0 or more. "
+                             f"Received: seed={seed}")
+
+
+def draw(model, z, labels=None, truncation_psi=1.0, batch=32):
+    """Images for latents z `[N, z_dim]`.
 
     Args:
-        generator: A `Generator`.
+        model: A `Generator`, or what `load` returns.
         z: Latents.
         labels: Classes `[N]`, from 0; None for every class in turn. Not read where the
             generator has no classes.
-        truncation_psi: 1 for the full variety, towards 0 for the mean image.
+        truncation_psi: See `LoadedGenerator.sample`.
         batch: Images drawn at a time.
 
     Returns:
         NumPy float32 `[N, H, W, C]` in `[-1, 1]`, black to white.
+
+    Raises:
+        ValueError: See `map_latents`.
     """
-    w = map_latents(generator, z, labels, truncation_psi)
-    return synthesize(generator, w, batch=batch)
+    return synthesize(model, map_latents(model, z, labels, truncation_psi), batch=batch)
 
 
-def map_latents(generator, z, labels=None, truncation_psi=1.0):
-    """w `[N, D]` of latents z, as NumPy; arguments as for `draw`."""
+def map_latents(model, z, labels=None, truncation_psi=1.0):
+    """w `[N, D]` of latents z, as NumPy; arguments as for `draw`.
+
+    Raises:
+        ValueError: z is of another length than the model's or empty, or psi not within -10 to 10.
+    """
+    generator = generator_of(model)
+    z = _latents("z", z, (generator.z_dim,))
+    if not abs(truncation_psi) <= STRONGEST:  # nor if it is NaN
+        raise ValueError(f"Argument `truncation_psi` must be within -{STRONGEST:g} to "
+                         f"{STRONGEST:g}. Received: truncation_psi={truncation_psi}")
     label = one_hot(generator, np.arange(len(z)) if labels is None else labels)
-    return ops.convert_to_numpy(generator.truncate(generator.mapping(z, label), truncation_psi))
+    w = generator.truncate(generator.mapping(z, label), float(truncation_psi))
+    return ops.convert_to_numpy(w)
 
 
-def synthesize(generator, w, noise=None, batch=32):
+def synthesize(model, w, noise=None, batch=32):
     """Images of intermediate latents, `[N, D]` or one a layer `[N, num_ws, D]`.
 
     Args:
-        generator: A `Generator`.
+        model: A `Generator`, or what `load` returns.
         w: Latents.
-        noise: None for the maps saved with the model, 0.0 for none.
+        noise: See `LoadedGenerator.synthesize`.
         batch: Images drawn at a time.
 
     Returns:
         As for `draw`.
+
+    Raises:
+        ValueError: w is empty or of another length or number of layers than the model's, or
+            `noise` is nothing that it takes.
     """
-    pieces = []
+    generator, pieces = generator_of(model), []
+    length = generator.mapping.w_dim
+    w = _latents("w", w, (length,), (generator.synthesis.num_ws, length))
+    noise = _noise(generator, noise, len(w))
     for start in range(0, len(w), batch):
-        part = w[start:start + batch]
-        ws = part if part.ndim == 3 else generator.broadcast(part)
-        pieces.append(ops.convert_to_numpy(generator.synthesis(ws, noise=noise)))
+        chosen = slice(start, start + batch)
+        ws = w[chosen] if w.ndim == 3 else generator.broadcast(w[chosen])
+        maps = [one if len(one) == 1 else one[chosen] for one in noise] if isinstance(
+            noise, list) else noise
+        pieces.append(ops.convert_to_numpy(generator.synthesis(ws, noise=maps)))
     return np.clip(np.concatenate(pieces), -1.0, 1.0)
 
 
-def one_hot(generator, labels):
+def _latents(name, values, *shapes):
+    """`values` as float32 `[N, *shape]` with one of `shapes`."""
+    values = np.asarray(values, np.float32)
+    if not values.size or values.shape[1:] not in shapes:
+        wanted = " or ".join(f"[N, {', '.join(map(str, shape))}]" for shape in shapes)
+        raise ValueError(f"Argument `{name}` must be {wanted}, with N at least 1. "
+                         f"Received: shape {values.shape}")
+    return values
+
+
+def _noise(generator, noise, count):
+    """`noise` as the synthesis network takes it, maps as NumPy."""
+    if noise is None or isinstance(noise, numbers.Real) and noise == 0:
+        return noise
+    if isinstance(noise, (list, tuple)):
+        maps = [np.asarray(one, np.float32) for one in noise]
+        wanted = [tuple(shape[1:]) for shape in generator.synthesis.noise_shapes(1)]
+        if [one.shape[1:] for one in maps] == wanted and all(
+                len(one) in (1, count) for one in maps):
+            return maps
+        found = f"shapes {[one.shape for one in maps]}"
+    else:
+        found = f"noise={noise!r}"[:200]
+    raise ValueError("Argument `noise` must be None for the maps saved with the model, 0.0 for "
+                     f"none, or a list of {len(generator.synthesis.noise_shapes(1))} maps, one a "
+                     f"layer, each for 1 or {count} images. Received: {found}")
+
+
+def one_hot(model, labels):
     """Classes `[N]`, counted round, as float32 `[N, L]`; None for a generator without classes."""
-    count = len(generator.classes)
-    return np.eye(count, dtype=np.float32)[np.asarray(labels) % count] if count else None
+    count = len(model.classes)
+    if not count:
+        return None
+    return (np.asarray(labels)[:, None] % count == np.arange(count)).astype(np.float32)
 
 
 def enlarged(images, sides):
@@ -102,32 +173,80 @@ class LoadedGenerator:
         self.channels = generator.channels
         self.classes = generator.classes
 
-    def sample(self, n, seed=0, truncation_psi=1.0, label=None):
-        """Draw `n` images: the same seed gives the same images.
+    def sample(self, n=None, seed=0, truncation_psi=1.0, label=None, *, seeds=None):
+        """Draw images: `n` from one stream of numbers, or one for each of `seeds`.
+
+        The same arguments give the same images. These two ways give different ones: only with
+        `seeds` they are those of `stylegan2-tf generate --seeds`.
 
         Args:
-            n: How many, at least 1.
-            seed: Decides the latents.
-            truncation_psi: 1 for the full variety, towards 0 for the mean image.
-            label: Name of a class; None for every class in turn.
+            n: How many, at least 1; the first do not depend on it.
+            seed: Decides the latents of these `n`: a whole number, 0 or more.
+            truncation_psi: 1 for the full variety, towards 0 for the mean image: w goes towards
+                its mean over all classes, so that at 0.5 the class, too, shows half as much.
+                From -10 to 10.
+            label: Name of a class. None for every class in turn with `n`, and for class number
+                `seed % len(classes)` with `seeds`, as in every command.
+            seeds: Instead of `n` and `seed`, whole numbers, each for an image of its own that
+                does not depend on the others.
 
         Returns:
             NumPy float32 `[n, H, W, C]` in `[-1, 1]`, black to white.
 
         Raises:
-            ValueError: `n` is below 1, or there is no class `label`.
+            ValueError: `n` is below 1, a seed is no such number, psi is out of range, there is no
+                class `label`, or not just one of `n` and `seeds` is given.
         """
-        if n < 1:
+        if (n is None) == (seeds is None) or seeds is not None and seed != 0:
+            raise ValueError("Give `n` and, if you like, `seed`; or `seeds` alone. "
+                             f"Received: n={n}, seed={seed}, seeds={seeds}")
+        if seeds is not None:
+            return self._of_seeds([*seeds], truncation_psi, label)
+        if not (isinstance(n, numbers.Integral) and n >= 1):
             raise ValueError(f"Argument `n` must be at least 1. Received: n={n}")
         return self.synthesize(self.map(make_latents(n, self.z_dim, seed), truncation_psi, label))
 
+    def _of_seeds(self, seeds, truncation_psi, label):
+        from stylegan2_tf.latent.series import draw_series  # it imports this module
+
+        self._labels(1, label)
+        _check_seeds(seeds)
+        drawn = draw_series(self, [(seed, 0.0) for seed in seeds], label=label,
+                            truncation_psi=truncation_psi)
+        return np.stack([image for _, image in drawn])
+
     def map(self, z, truncation_psi=1.0, label=None):
-        """w `[N, D]` of latents z `[N, z_dim]`; arguments as for `sample`."""
-        return map_latents(self.generator, z, self._labels(len(z), label), truncation_psi)
+        """w `[N, D]` of latents z `[N, z_dim]`.
+
+        Args:
+            z: Standard normal latents.
+            truncation_psi: See `sample`.
+            label: Name of a class; None for every class in turn.
+
+        Raises:
+            ValueError: z has another length, psi is out of range, or there is no such class.
+        """
+        return map_latents(self, z, self._labels(len(z), label), truncation_psi)
 
     def synthesize(self, w, noise=None):
-        """Images of w `[N, D]`, or of one w a layer `[N, num_ws, D]`; `noise` 0.0 for none."""
-        return synthesize(self.generator, w, noise)
+        """Images of intermediate latents, as from `sample`.
+
+        Args:
+            w: `[N, D]`, or one a layer `[N, num_ws, D]`.
+            noise: None for the maps saved with the model, 0.0 for none, or a list of maps
+                `[N, h, w, 1]`, or `[1, h, w, 1]` for all images, one a layer, with the shapes of
+                `generator.synthesis.noise_shapes(N)`.
+
+        Raises:
+            ValueError: w has another length or number of layers, or the noise is no such thing.
+
+        Example, what `stylegan2-tf project m64 images OUT --noise optimise` has found:
+
+        >>> stored = numpy.load("OUT/projection.npz")
+        >>> maps = [stored[f"noise_{layer}"] for layer in range(9)]
+        >>> images = model.synthesize(stored["ws"], noise=maps)
+        """
+        return synthesize(self, w, noise)
 
     def _labels(self, n, label):
         if label is None:
@@ -159,8 +278,7 @@ def load(path):
 def load_model(model_file, kind):
     """Load a model of class `kind` from a `.keras` file. Raises `DataError` as `load` does."""
     model_file = Path(model_file)
-    check_hash(model_file, read_manifest(model_file))
-    check_archive(model_file, kind.__name__)
+    check_model(model_file, kind.__name__)
     try:
         return keras.saving.load_model(model_file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds on a damaged archive

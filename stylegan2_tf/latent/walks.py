@@ -5,8 +5,6 @@ Shapes: `N` frames, `K` key latents, `D` latent.
 
 import numpy as np
 
-SPACES = ("z", "w")
-
 
 def slerp(start, end, time):
     """From `start` to `end` along the sphere (Shoemake 1985): latents of a normal distribution.
@@ -62,3 +60,6 @@ def loop(keys, frames, *, between, ease=False):
         time = time * time * (3.0 - 2.0 * time)
     time = time.reshape(-1, *[1] * (keys.ndim - 1))
     return between(keys[legs], keys[(legs + 1) % count], time).astype(keys.dtype)
+
+
+SPACES = {"z": slerp, "w": lerp}  # how to go from key to key in each
