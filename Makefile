@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO_SIZES := 4 64 4 16 40
 DEMO_FLAGS := --resolution 32 --batch 32 --epochs 60 --val 36
 
-.PHONY: demo test lint clean
+.PHONY: demo test faults lint clean
 
 demo: .venv/.installed-demo
 	$(BIN)/stylegan2-tf demo-data demo/data
@@ -13,6 +13,9 @@ demo: .venv/.installed-demo
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2
+
+faults: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slow -n 2 tests/faults
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
