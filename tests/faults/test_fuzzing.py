@@ -180,17 +180,20 @@ def check_line(arguments):
 
 
 @PROFILES
-def test_command_lines(place, examples):
+def test_command_lines(place, figures, examples):
     many(command_lines(), examples, check_line)
+    figures("random command lines", f"{examples:,}: 0 tracebacks, each refusal is one line that "
+            "names an argument")
 
 
 @PROFILES
-def test_words_without_sense(place, examples):
+def test_words_without_sense(place, figures, examples):
     def check(arguments):
         code, said = call(arguments)
         assert code == 0 or code in CODES and len(said.splitlines()) == 1, said
 
     many(st.lists(ANYTHING, min_size=1, max_size=8), examples, check)
+    figures("random words as a command", f"{examples:,}: 0 tracebacks, each refusal is one line")
 
 
 # -- configurations
@@ -251,9 +254,11 @@ def check_config(make, values):
 
 
 @PROFILES
-def test_configurations(tiny_config, examples):
+def test_configurations(tiny_config, figures, examples):
     many(changes(), examples, lambda values: check_config(
         lambda changed: tiny_config(**changed), values))
+    figures("random configurations",
+            f"{examples:,}: each refused by the name of a field, or usable")
 
 
 @PROFILES
