@@ -57,7 +57,7 @@ class Canary:
 def examine(folder, loads):
     """Check or load every model in `folder`. Returns name -> (what came of it, seconds, disturbed).
 
-    Under "peak" stand the most bytes in memory.
+    The seconds are those of the processor; under "peak" stand the most bytes in memory.
     """
     from stylegan2_tf.archive import check_model
 
@@ -66,13 +66,13 @@ def examine(folder, loads):
     os.chdir(folder)
     canary, found = Canary(), {}
     for number, name in enumerate(KINDS):
-        path, started = Path(f"{number}.keras").absolute(), time.perf_counter()
+        path, started = Path(f"{number}.keras").absolute(), time.process_time()
         try:
             load(path) if loads else check_model(path, "Generator")
             result = "accepted"
         except DataError as error:
             result = str(error)
-        found[name] = result, time.perf_counter() - started, canary.disturbed()
+        found[name] = result, time.process_time() - started, canary.disturbed()
     return {**found, "peak": peak()}
 
 
