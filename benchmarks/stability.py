@@ -8,6 +8,8 @@ the ablation, made first, as 5 minutes of both (84 kimg). `--tables` prints the 
 benchmarks/README.md from what is finished.
 """
 
+import itertools
+
 from benchmarks.cells import AT_32, AT_32_PER_SECOND, AT_64, AT_64_PER_SECOND, run
 
 PLAIN = ["--ema-kimg", "0", "--r1-gamma", "0", "--augment", "none"]
@@ -42,6 +44,9 @@ def make_cells():
     half_an_hour = 30 * 0.06 * AT_64_PER_SECOND  # both make as many images in a second
     cells["64 px, default"] = ("long", half_an_hour, AT_64)
     cells["64 px, plain"] = ("long", half_an_hour, [*AT_64, *PLAIN])
+    for precision, seed in itertools.product(("float32", "bfloat16"), range(2)):
+        cells[f"64 px, {precision}, seed {seed}"] = (
+            "precision", half_an_hour, [*AT_64, "--precision", precision, "--seed", str(seed)])
     for name, flags in (("augmented", []), ("not augmented", ["--augment", "none"])):
         cells[f"300 images, {name}"] = (
             "few-images", 96, [*AT_32, "--max-images", "300", *flags])

@@ -70,7 +70,7 @@ def check_identity(meta, identity, where):
 
     Args:
         meta: Of the checkpoint.
-        identity: Dict of what it must agree with, see `trainer.identity_of`.
+        identity: Dict of what it must agree with, see `keeper.identity_of`.
         where: What the message begins with.
 
     Raises:

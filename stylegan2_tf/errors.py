@@ -33,6 +33,12 @@ class OutputError(StyleGANError):
     exit_code = 74
 
 
+class LostWorkerError(StyleGANError):
+    """Another worker of the training is gone; the same command may be given again (exit 75)."""
+
+    exit_code = 75
+
+
 class LockedError(StyleGANError):
     """Another run holds the folder (exit 75)."""
 

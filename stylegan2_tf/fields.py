@@ -88,6 +88,8 @@ class Fields:
                             "float16 are faster where the hardware multiplies them; auto: bfloat16 "
                             "on a CPU with AMX or a GPU from Ampere on, else float32",
                             group="training", choices=("float32", "bfloat16", "float16", "auto"))
+    devices: int = option(1, "GPUs of this machine, or of each worker, that share every step; the "
+                          "batch is that of all together", group="training", minimum=1)
     batch: int = option(128, "images in a step", group="training", unit="images",
                         minimum=GROUP_SIZE)
     epochs: int = option(20, "length of the run", group="training", unit="epochs", minimum=1)

@@ -3,6 +3,8 @@
 Weights, statistics, images, losses, penalties and optimizers are float32 in any case.
 """
 
+import functools
+
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 AMPERE = (8, 0)  # compute capability from which on a GPU multiplies bfloat16
 
@@ -30,6 +32,18 @@ def _has_amx():
             return any("amx_bf16" in line.split() for line in stream)
     except OSError:  # not Linux
         return False
+
+
+def epilogue_compiler(dtype):
+    """What makes epilogues (`layers.epilogue`) faster in a training step; None if nothing does.
+
+    XLA, where it was measured: for 16 bits on CPUs, see benchmarks/NOTES.md.
+    """
+    import tensorflow as tf
+
+    if dtype == "float32" or tf.config.list_physical_devices("GPU"):
+        return None
+    return functools.partial(tf.function, jit_compile=True)
 
 
 def in_precision(generator, precision):

@@ -1,11 +1,13 @@
 """What a training step draws: every number is a function of (seed, image counter, stream).
 
-Shapes: `N` batch, `D` latent.
+Shapes: `N` batch of this replica, `D` latent.
 """
 
 import enum
 
 import tensorflow as tf
+
+from stylegan2_tf import replicas
 
 Stream = enum.IntEnum("Stream", (
     "D_LATENT G_LATENT D_NOISE G_NOISE MIX PL_LATENT PL_NOISE PL_DIRECTION SEEN_REAL SEEN_FAKE "
@@ -49,14 +51,14 @@ class Randomness:
         return tf.where(replaced[None, :, None], others, ws)
 
     def _draw_w(self, batch, seed, label):
-        z = tf.random.stateless_normal((batch, self.config.latent), seed)
+        z = replicas.normal((batch, self.config.latent), seed)
         return self.generator.mapping(z, label)
 
     def noise(self, nimg, batch, stream):
         """One map for each layer and sample."""
         seed = self.seed(nimg, stream)
         shapes = self.generator.synthesis.noise_shapes(batch)
-        return [tf.random.stateless_normal(shape, seed + [0, index])
+        return [replicas.normal(shape, seed + [0, index])
                 for index, shape in enumerate(shapes)]
 
     def masks(self, nimg, batch, stream):
@@ -65,6 +67,6 @@ class Randomness:
         if not rate:
             return None
         seed = self.seed(nimg, stream)
-        draws = (tf.random.stateless_uniform(shape, seed + [0, DROPPED + index])
+        draws = (replicas.uniform(shape, seed + [0, DROPPED + index])
                  for index, shape in enumerate(self._trunk.mask_shapes(batch)))
         return [tf.cast(draw >= rate, tf.float32) / (1.0 - rate) for draw in draws]

@@ -8,15 +8,17 @@ from stylegan2_tf import environment
 from stylegan2_tf.checkpoint_files import check_identity, committed, folder_name, read_meta
 from stylegan2_tf.comparison import compare_logs, compare_states, names_of
 from stylegan2_tf.config import TrainConfig
-from stylegan2_tf.data import divide, division_of, pack
+from stylegan2_tf.data import divide, division_of
 from stylegan2_tf.errors import DataError, LockedError, UsageError
 from stylegan2_tf.files import inside
 from stylegan2_tf.manifest import generator_file
 from stylegan2_tf.options import AUTO, SIZES, flag
+from stylegan2_tf.preparation import open_images
 from stylegan2_tf.presets import preset_values
 from stylegan2_tf.run_folder import read_config, read_dict
 from stylegan2_tf.schedule import Schedule
-from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
+from stylegan2_tf.team import make_team
+from stylegan2_tf.tf_quiet import quiet_stderr
 from stylegan2_tf.verification import check_is_run, holder
 
 NO_CAUSE = ("no other version, machine or number of threads is recorded; numbers are the same bit "
@@ -135,14 +137,14 @@ def repeat(record, config, folder):
             trains otherwise.
     """
     images, holdout = _images(record, config, folder)
-    import_tensorflow()
+    team = make_team(config)
     with quiet_stderr():
         from stylegan2_tf.trainer import Trainer
 
     for line in folder.compare_environment():
         print(line)
-    trainer = Trainer(config, images, folder, holdout)
-    check_identity(record.meta, trainer.checkpoints.identity, record.path)
+    trainer = Trainer(config, images, folder, holdout, team)
+    check_identity(record.meta, trainer.keeper.checkpoints.identity, record.path)
     # Stages follow from the --epochs that the run was started with, which may have changed since.
     trainer.schedule = Schedule(config, trainer.total, record.meta["stages"])
     return trainer.run(until=record.meta["nimg"]), names_of(trainer.step_function.state)
@@ -152,8 +154,8 @@ def _images(record, config, folder):
     """(`PackedImages` to train on, those held out or None), once they are known to be the same."""
     for line in folder.compare(config):
         print(line)
-    packed = pack(config.data_dir, folder.path / "cache", resolution=config.sides,
-                  channels=config.channels, fit=config.fit)
+    packed = open_images(config.data_dir, folder.path / "cache", resolution=config.sides,
+                         channels=config.channels, fit=config.fit)
     for line in folder.compare_images(packed):
         print(line)
     images, holdout, _ = divide(packed, **division_of(config.to_json()))

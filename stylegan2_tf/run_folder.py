@@ -19,9 +19,10 @@ from stylegan2_tf.data import printable
 from stylegan2_tf.errors import DataError, LockedError, OutputError, UsageError, one_line
 from stylegan2_tf.options import flag
 
-# What may differ when a run is resumed: none of these changes a number of the training.
-CHANGEABLE = ("data_dir", "labels", "output_dir", "epochs", "checkpoint", "keep", "cache",
-              "neptune", "metrics", "metrics_every", "best_metric", "on_collapse")
+# What may differ when a run is resumed: none of these changes a number of the training, but
+# `devices`, like another count of threads, its last digits.
+CHANGEABLE = ("data_dir", "labels", "output_dir", "epochs", "devices", "checkpoint", "keep",
+              "cache", "neptune", "metrics", "metrics_every", "best_metric", "on_collapse")
 FORBIDDEN = "[]*?\\\n"  # in a path, TensorFlow reads these as patterns and loses checkpoints
 MODEL_NAME = "generator.keras"
 DISCRIMINATOR_NAME = "discriminator.keras"

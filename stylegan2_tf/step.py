@@ -10,16 +10,15 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from stylegan2_tf import losses
+from stylegan2_tf import losses, replicas
 from stylegan2_tf.augment import Controller, augment
 from stylegan2_tf.data.stream import to_float
-from stylegan2_tf.layers import average_pixels, repeat_pixels
+from stylegan2_tf.layers import average_pixels, compiled_epilogues, repeat_pixels
+from stylegan2_tf.precision import epilogue_compiler
 from stylegan2_tf.randomness import Randomness, Stream
 from stylegan2_tf.schedule import Schedule
-from stylegan2_tf.updates import Updates
+from stylegan2_tf.updates import Updates, average_decay, move_average
 
-W_AVG_DECAY = 0.995  # SG1: per step
-EMA_RAMPUP = 0.05  # ADA: the half-life is at most this share of the images seen
 PL_DECAY = 0.01  # SG2 appendix B: how far the mean path length moves at each of its updates
 
 
@@ -43,10 +42,12 @@ class TrainStep:
     """
 
     def __init__(self, generator, generator_ema, discriminator, config):
+        self._strategy = tf.distribute.get_strategy()
         self.generator, self.generator_ema = generator, generator_ema
         self.discriminator = discriminator
         self.config = config
         generator_ema.set_weights(generator.get_weights())
+        self._compile = epilogue_compiler(generator.synthesis.compute_dtype)
         self.random = Randomness(config, generator, discriminator)
         half = generator.synthesis.compute_dtype == "float16"
         self._g = Updates(generator, config, config.adam_rate, config.g_interval, half)
@@ -75,9 +76,9 @@ class TrainStep:
         if anew:
             self._g.forget()
             self._d.forget()
-        self._gammas = (self.config.r1_weight_at(stage.sides, stage.batch),
-                        self.config.r2_weight_at(stage.sides, stage.batch))
-        self._compiled = tf.function(self._step, autograph=False)  # no Python branch on a tensor
+        self._gammas = tuple(weight(stage.sides, stage.batch) for weight in (
+            self.config.r1_weight_at, self.config.r2_weight_at))
+        self._compiled = tf.function(self._replicated, autograph=False)
 
     @property
     def state(self):
@@ -107,20 +108,30 @@ class TrainStep:
         """Train on one batch.
 
         Args:
-            images: Real images `[N, H, W, C]` at full resolution, uint8 or uint16.
+            images: Real images `[N, H, W, C]` at full resolution, uint8 or uint16; of several
+                workers each gives the rows of its replicas.
             nimg: Images seen before this step; decides all random numbers.
             alpha: Weight of the skips in the discriminator, 0 to 0.5.
             labels: Their classes `[N]`, from 0; not read by networks without classes.
 
         Returns:
-            A dict of scalar tensors: losses, scores, gradient norms, and the penalties
-            that this step applied.
+            Scalar tensors by name: losses, scores, gradient norms, and penalties if applied.
         """
         labels = np.zeros(len(images), np.int32) if labels is None else labels
         return self._compiled(
-            tf.convert_to_tensor(images), tf.convert_to_tensor(labels, tf.int32),
+            replicas.shares(images, self._strategy),
+            replicas.shares(np.asarray(labels, np.int32), self._strategy),
             tf.constant(nimg, tf.int64), tf.constant(alpha, tf.float32),
             tf.constant(self.stage.fade(nimg), tf.float32), *self.variant(nimg))
+
+    def _replicated(self, *arguments):
+        def step(*own):
+            with compiled_epilogues(self._compile):
+                return self._step(*own)
+
+        metrics = self._strategy.run(step, arguments)
+        return {name: self._strategy.experimental_local_results(value)[0]
+                for name, value in metrics.items()}
 
     def _step(self, images, labels, nimg, alpha, fade, lazy_d, lazy_g):
         self._set_fade(alpha, fade)
@@ -136,13 +147,15 @@ class TrainStep:
                 None if label is None else label[:half], nimg, half))
         for layer in self.discriminator.spectral_layers():
             layer.u.assign(layer.next_u())
-        tf.cond(metrics["g_finite"], lambda: self._average(nimg, real.shape[0], w), lambda: None)
-        finite = tf.reduce_all([metrics.pop(name) for name in list(metrics)
-                                if name.endswith("_finite")])
+        mean_w = replicas.mean(tf.reduce_mean(tf.cast(w, tf.float32), axis=0))
+        decay = average_decay(self.config.ema_images, nimg, real.shape[0] * replicas.count())
+        tf.cond(metrics["g_finite"], lambda: move_average(
+            self.generator_ema, self.generator, mean_w, decay), lambda: None)
+        finite = tf.reduce_all([metrics.pop(name) for name in list(metrics) if "finite" in name])
         self.skipped.assign_add(tf.cast(~finite, tf.int64))
         self.skipped_in_a_row.assign(
             tf.where(finite, tf.constant(0, tf.int64), self.skipped_in_a_row + 1))
-        return metrics
+        return replicas.mean(metrics)
 
     def _set_fade(self, alpha, fade):
         trunk = self.discriminator.trunk
@@ -173,7 +186,7 @@ class TrainStep:
         ws, _ = self.random.latents(nimg, batch, Stream.D_LATENT, label)
         fake = self.generator.synthesis(ws, self.random.noise(nimg, batch, Stream.D_NOISE))
         penalties = {}
-        with tf.GradientTape() as tape:
+        with self._d.tape() as tape:
             real_scores = self._score(real, label, nimg, Stream.SEEN_REAL)
             fake_scores = self._score(fake, label, nimg, Stream.SEEN_FAKE)
             if self.config.loss == "wgan-gp":
@@ -195,8 +208,7 @@ class TrainStep:
                 "score_fake": tf.reduce_mean(fake_scores), **penalties}, fake
 
     def _gradient_penalty(self, real, fake, label, nimg):
-        mix = tf.random.stateless_uniform((real.shape[0], 1, 1, 1),
-                                          self.random.seed(nimg, Stream.MIX))
+        mix = replicas.uniform((real.shape[0], 1, 1, 1), self.random.seed(nimg, Stream.MIX))
         gradients = self._image_gradients(real + mix * (fake - real), label, nimg,
                                           Stream.SEEN_MIX)
         return losses.gradient_penalty(gradients, self.config.gradient_penalty_weight)
@@ -208,13 +220,12 @@ class TrainStep:
         """
         r1_gamma, r2_gamma = self._gammas
         weighted = {"r1": (real, Stream.SEEN_R1, r1_gamma), "r2": (fake, Stream.SEEN_R2, r2_gamma)}
-        with tf.GradientTape() as tape:
+        with self._d.tape() as tape:
             penalties = {
                 name: losses.r1_penalty(self._image_gradients(images, label, nimg, stream), gamma)
                 for name, (images, stream, gamma) in weighted.items() if gamma}
             total = self.config.d_interval * sum(penalties.values())
-        _, finite = self._d.apply(tape, total)
-        return {**penalties, "lazy_d_finite": finite}
+        return {**penalties, "lazy_d_finite": self._d.apply(tape, total)[1]}
 
     def _image_gradients(self, images, label, nimg, stream):
         with tf.GradientTape() as tape:
@@ -249,7 +260,7 @@ class TrainStep:
     def _train_generator(self, real, label, nimg):
         """Returns (metrics, w `[N, D]`)."""
         batch = real.shape[0]
-        with tf.GradientTape() as tape:
+        with self._g.tape() as tape:
             ws, w = self.random.latents(nimg, batch, Stream.G_LATENT, label)
             fake = self.generator.synthesis(ws, self.random.noise(nimg, batch, Stream.G_NOISE))
             scores = self._score(fake, label, nimg, Stream.SEEN_BY_G)
@@ -265,11 +276,11 @@ class TrainStep:
 
     def _regularize_generator(self, label, nimg, batch):
         """Path length in an update of its own, on a smaller batch (SG2 section 3.2, appendix B)."""
-        with tf.GradientTape() as tape:
+        with self._g.tape() as tape:
             ws, _ = self.random.latents(nimg, batch, Stream.PL_LATENT, label)
             lengths = self._path_lengths(ws, self.random.noise(nimg, batch, Stream.PL_NOISE),
                                          self.random.seed(nimg, Stream.PL_DIRECTION))
-            length = tf.reduce_mean(lengths)
+            length = replicas.mean(tf.reduce_mean(lengths))
             mean = tf.stop_gradient(self.pl_mean + PL_DECAY * (length - self.pl_mean))
             penalty = losses.path_length_penalty(lengths, mean, self.config.pl_weight)
             total = self.config.g_interval * penalty
@@ -283,18 +294,7 @@ class TrainStep:
             tape.watch(ws)
             images = self.generator.synthesis(ws, noise=noise)
             pixels = images.shape[1] * images.shape[2]
-            y = tf.random.stateless_normal(images.shape, seed) / math.sqrt(pixels)
+            y = replicas.normal(images.shape, seed) / math.sqrt(pixels)
             along = tf.reduce_sum(images * y)
         return losses.path_lengths(
             self._g.scale.gradient(tape, along, ws)[:, :self.generator.synthesis.active_ws])
-
-    def _average(self, nimg, batch, w):
-        """Move `w_avg` and the averaged generator (SG1 appendix B, ADA appendix C)."""
-        mean_w = tf.reduce_mean(tf.cast(w, tf.float32), axis=0)
-        w_avg = self.generator.w_avg
-        w_avg.assign(mean_w + W_AVG_DECAY * (w_avg - mean_w))
-        half_life = tf.minimum(self.config.ema_images, EMA_RAMPUP * tf.cast(nimg, tf.float32))
-        decay = tf.exp(-math.log(2.0) * batch / tf.maximum(half_life, 1e-8))
-        for average, current in zip(self.generator_ema.variables, self.generator.variables,
-                                    strict=True):
-            average.assign(current + decay * (average - current))

@@ -32,10 +32,13 @@ def quiet_stderr():
             os.close(saved)
 
 
-def import_keras():
+def import_keras(configure=None):
     """Import Keras on the backend that the user has chosen, quietly: TensorFlow talks.
 
     TensorFlow's device is woken, too, so that its lines are held.
+
+    Args:
+        configure: Called before TensorFlow wakes its devices, which fixes how many there are.
 
     Returns:
         The name of the backend.
@@ -49,7 +52,7 @@ def import_keras():
         with quiet_stderr():
             import keras
             if keras.backend.backend() == "tensorflow":
-                _wake_tensorflow()
+                _wake_tensorflow(configure)
     except (ImportError, ValueError) as error:
         if not chosen:
             raise
@@ -59,19 +62,22 @@ def import_keras():
     return keras.backend.backend()
 
 
-def _wake_tensorflow():
+def _wake_tensorflow(configure):
     import tensorflow as tf
 
     # Its fusions fail on a network that is called twice in one graph, with a line on screen.
     tf.config.optimizer.set_experimental_options({"remapping": False})
+    if configure is not None:
+        configure()
     tf.zeros(())
 
 
-def import_tensorflow(purpose="training"):
+def import_tensorflow(purpose="training", configure=None):
     """Import TensorFlow and Keras quietly, see `import_keras`, for what only they can do.
 
     Args:
         purpose: What that is, for the error.
+        configure: See `import_keras`.
 
     Returns:
         The module `tensorflow`.
@@ -79,7 +85,7 @@ def import_tensorflow(purpose="training"):
     Raises:
         UsageError: Keras runs on another backend.
     """
-    backend = import_keras()
+    backend = import_keras(configure)
     if backend != "tensorflow":
         raise UsageError(f"KERAS_BACKEND: expected tensorflow for {purpose}, found {backend}; "
                          "unset it or set it to tensorflow")

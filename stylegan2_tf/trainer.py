@@ -1,4 +1,4 @@
-"""The training loop: counters, fade-in, logging, pictures, signals, when to save."""
+"""The training loop: counters, fade-in, logging, signals, when to draw and to save."""
 
 import math
 import sys
@@ -7,53 +7,51 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from stylegan2_tf.album import Album
-from stylegan2_tf.artifacts import forgiving, save_models
+from stylegan2_tf import replicas
 from stylegan2_tf.building import make_networks
-from stylegan2_tf.checkpoints import Checkpoints
 from stylegan2_tf.data import batches
 from stylegan2_tf.errors import NumericalError
 from stylegan2_tf.examiner import Examiner
-from stylegan2_tf.fields import METRICS
-from stylegan2_tf.precision import resolve
+from stylegan2_tf.keeper import Keeper, NoKeeper
 from stylegan2_tf.schedule import Schedule
 from stylegan2_tf.signals import first_signal
 from stylegan2_tf.step import TrainStep
-from stylegan2_tf.tracking import make_trackers
-from stylegan2_tf.tracking.columns import COLUMNS, TERMS
+from stylegan2_tf.team import Team
+from stylegan2_tf.tracking.columns import TERMS
 from stylegan2_tf.transfer import take_weights
 
 LOG_EVERY = 10  # steps in a row of log.csv
 ROLLBACKS_ALLOWED = 3  # by the watchdog, with half the learning rates each
 SKIPS_ALLOWED = 50  # steps in a row whose update was left out, before the weights are rolled back
-RECIPE = 5  # raise it when the same configuration would train otherwise than before
 
 
 class Trainer:
     """Train on packed images inside a locked run folder.
 
+    Of several workers all do the same steps, and the chief decides and writes.
+
     Args:
         config: A `TrainConfig`.
         images: `PackedImages`.
-        run: A `RunFolder`.
+        run: A `RunFolder`; None for a worker that is not the chief.
         holdout: `PackedImages` that are not trained on, or None.
+        team: The `Team` that trains; None for this process and one device alone.
     """
 
-    def __init__(self, config, images, run, holdout=None):
-        self.config, self.images, self.run_folder = config, images, run
+    def __init__(self, config, images, run, holdout=None, team=None):
+        self.config, self.images = config, images
+        self.team = team or Team()
         self.classes = images.classes if config.conditional else ()
-        self.step_function = TrainStep(*make_networks(config, self.classes), config)
-        self.checkpoints = Checkpoints(run.checkpoints, self.step_function.state,
-                                       keep=config.keep,
-                                       identity=identity_of(config, images.fingerprint,
-                                                            self.classes))
+        with replicas.scope(self.team.strategy):
+            self.step_function = TrainStep(*make_networks(config, self.classes), config)
+        self.keeper = NoKeeper() if run is None else Keeper(
+            config, images, run, self.step_function, self.classes)
         self.step, self.nimg, self.seconds = 0, 0, 0.0
         self.total = self.until = config.epochs * len(images)
         self.schedule = Schedule(config, self.total)
         self.signal = None
-        self.album = Album(config, images, run, self.step_function)
+        self._heard = 0  # the signal that this worker has got, not yet known to the others
         self.examiner = Examiner(config, images, holdout, self.step_function)
-        self.best = {}  # the metric that chooses Model/best -> its best value so far
         self._pending = []  # metrics of the steps since the last row of the log
         self._last_row = 0.0  # `seconds` at that row
         self._losses = ""  # what the terminal shows of it
@@ -78,55 +76,61 @@ class Trainer:
         """
         self.until = until or self.total
         self._restore()
-        self.run_folder.write_config(self.config)
+        self.keeper.write_config()
         if self.nimg >= self.until:
             print(f"complete: {self.until / len(self.images):g} epochs; a larger --epochs goes on")
             return self._verdict()
-        self.trackers = make_trackers(
-            self.run_folder.path, fields=COLUMNS, neptune=self.config.neptune,
-            resume_step=self.step)
-        self.trackers.start(self.config.public())
+        self.keeper.begin(self.step)
         status = "failed"
         try:
             with first_signal(self._remember), self._progress() as progress:
-                with forgiving("samples/reals.png"):
-                    self.album.begin()
                 self._loop(progress)
                 if self.nimg < self.total and not self._suspicious:
                     self._save()
-                with forgiving("losses.png"):
-                    self.album.plot()
+                self.keeper.plot()
             status = "stopped" if self.signal else "finished"
             if self.signal:
                 print(f"stopped at step {self.step}; the same command goes on from there")
-            else:
-                self.trackers.artifact("generator", self.run_folder.models / "generator.keras")
         finally:
-            self.trackers.close(status)
+            self.keeper.close(status)
         return 128 + self.signal if self.signal else self._verdict()
 
     def _verdict(self):
         """0, or the exit code of a run whose last check found something wrong."""
+        self.team.agree(None)  # the others wait until the chief has written everything
         for alarm in self.examiner.watchdog.suspects:
             print(f"error: the run ended in trouble: {alarm.line}", file=sys.stderr)
         return NumericalError.exit_code if self.examiner.watchdog.suspects else 0
 
     def _restore(self):
-        meta = self.checkpoints.restore()
+        meta = self._restored()
         if meta is None:
             self._enter_stage()
-            if self.config.init_from is not None:
+            if self.config.init_from is not None and self.team.chief:
                 for line in take_weights(self.step_function, self.config.init_from):
                     print(line)
+            self._synchronise()
         else:
             self.step, self.nimg, self.seconds = meta["step"], meta["nimg"], meta["seconds"]
-            self._last_row, self.best = self.seconds, meta["best"]
+            self._last_row, self.keeper.best = self.seconds, meta["best"]
             self.rollbacks = meta["rollbacks"]
             self.examiner.watchdog.state = meta["watchdog"]
             self.schedule = Schedule(self.config, self.total, meta["stages"])
             self.step_function.enter(self.schedule.at(self.nimg - 1))  # of the last step
             self._set_rates()
-            self._save_models(self.run_folder.models)  # a kill may have come after the checkpoint
+            # A kill may have come after the checkpoint.
+            self.keeper.save_models(self.step, self.nimg)
+
+    def _restored(self):
+        """The newest checkpoint in all workers' networks. Returns its counters, or None."""
+        meta = self.team.agree(self.keeper.restore())
+        if meta is not None:
+            self._synchronise()
+        return meta
+
+    def _synchronise(self):
+        state = self.step_function.state
+        self.team.synchronise([value for values in state.values() for value in values])
 
     def _enter_stage(self):
         """Train as the schedule says for now."""
@@ -144,7 +148,7 @@ class Trainer:
                 self._enter_stage()
                 batch = self.step_function.stage.batch
                 stream = batches(self.images, batch=batch, seed=self.config.seed,
-                                 start=self.nimg)
+                                 start=self.nimg, share=self.team.share)
             alpha = self.config.alpha(self.epoch)
             images, labels = next(stream)
             self._pending.append(self.step_function(images, self.nimg, alpha, labels))
@@ -154,15 +158,23 @@ class Trainer:
             progress.update(batch)
             epoch = math.floor(self.epoch)
             ended = epoch > epoch_before
-            measured = self.examiner.examine(self.nimg) if (
-                ended and self._examination_due(epoch)) else {}
+            measured = self._examine() if ended and self._examination_due(epoch) else {}
+            self._hear()
             if ended or self._over or self.step % LOG_EVERY == 0:
                 self._log(progress, alpha, measured)
             if measured:
-                self._keep_best(measured)
+                self.keeper.save_best(measured, self.step, self.nimg)
                 self._react()
             if ended:
                 self._end_epoch(progress, epoch, bool(measured))
+
+    def _examine(self):
+        """What the chief measures, and what its watchdog thinks of it."""
+        watchdog, found = self.examiner.watchdog, None
+        if self.team.chief:
+            found = self.examiner.examine(self.nimg), watchdog.state
+        measured, watchdog.state = self.team.agree(found)
+        return measured
 
     def _examination_due(self, epoch):
         every = self.config.metrics_interval(len(self.images))
@@ -177,17 +189,17 @@ class Trainer:
         growth = {} if stage.level is None else {
             "stage": max(stage.sides), "fade": stage.fade(self.nimg - stage.batch)}
         values = {**growth, "epoch": self.epoch, "images_per_second": rate, "alpha": alpha,
-                  "skipped": int(self.step_function.skipped), **measured}
+                  "skipped": int(self.step_function.skipped.numpy()), **measured}
         for name in TERMS:
             numbers = [float(metrics[name]) for metrics in self._pending if name in metrics]
             if numbers:
                 values[name] = float(np.mean(numbers))
         self._pending = []
-        self.trackers.scalars(values, step=self.step, nimg=self.nimg, seconds=self.seconds)
+        self.keeper.scalars(values, step=self.step, nimg=self.nimg, seconds=self.seconds)
         self.examiner.watchdog.note(values["d_grad_norm"], values["g_grad_norm"])
         self._losses = f"D {values['d_loss']:.3f} G {values['g_loss']:.3f}"
         progress.set_postfix_str(self._losses)
-        if int(self.step_function.skipped_in_a_row) >= SKIPS_ALLOWED:
+        if int(self.step_function.skipped_in_a_row.numpy()) >= SKIPS_ALLOWED:
             self._roll_back("not finite", 1, f"{SKIPS_ALLOWED} updates in a row were not finite "
                             f"at step {self.step}; a lower --lr or a higher --r1-gamma helps: "
                             "give it with another OUT")
@@ -200,7 +212,7 @@ class Trainer:
             allowed: How often a run may do so.
             line: What happened.
         """
-        meta = self.checkpoints.restore() if self.rollbacks[kind] < allowed else None
+        meta = self._restored() if self.rollbacks[kind] < allowed else None
         if meta is None:
             raise NumericalError(line)
         if self.schedule.at(meta["nimg"] - 1) != self.step_function.stage:
@@ -219,10 +231,8 @@ class Trainer:
     # -- what an epoch leaves ------------------------------------------------------------
 
     def _end_epoch(self, progress, epoch, examined):
-        with forgiving("pictures"):
-            grid = self.album.end_epoch(epoch, self.nimg)
-            self.trackers.image("images", grid, step=self.step)
-        if progress.disable:
+        self.keeper.draw_epoch(epoch, self.step, self.nimg)
+        if progress.disable and self.team.chief:
             print(f"epoch {epoch}/{self.config.epochs}  {self.nimg / 1000:.1f} kimg  "
                   f"{self.seconds:.0f} s  {self.nimg / self.seconds:.1f} images/s  "
                   f"{self._losses}", flush=True)
@@ -231,7 +241,7 @@ class Trainer:
 
     def _worth_saving(self, epoch, examined):
         """Whether a checkpoint is due; one to roll back to must come from healthy weights."""
-        if int(self.step_function.skipped_in_a_row) > 0:
+        if int(self.step_function.skipped_in_a_row.numpy()) > 0:
             return False
         if self.config.on_collapse == "rollback":
             return examined and not self._suspicious
@@ -251,44 +261,22 @@ class Trainer:
         elif alarms and self.config.on_collapse == "stop":
             raise NumericalError(f"stopped by --on-collapse: {alarms[0].line}")
 
-    def _keep_best(self, values):
-        name = self.config.best_by
-        if name is None:
-            return
-        value, before = values[f"eval/{name}"], self.best.get(name)
-        better = before is None or (value > before if METRICS[name] else value < before)
-        if math.isfinite(value) and better:
-            self.best = {name: value}
-            self._save_models(self.run_folder.best, **self.best)
-
     def _save(self):
-        self.checkpoints.save(self.step, final=self._over, nimg=self.nimg, seconds=self.seconds,
-                              best=self.best, rollbacks=self.rollbacks,
-                              stages=self.schedule.lengths,
-                              watchdog=self.examiner.watchdog.state)
-        self._save_models(self.run_folder.models)
-
-    def _save_models(self, folder, **measured):
-        with forgiving("models"):
-            save_models(
-                folder, self.step_function.generator_ema, self.step_function.discriminator,
-                step=self.step, nimg=self.nimg, images=self.images.fingerprint,
-                classes=list(self.classes), class_counts=self.images.class_counts,
-                source_shape=self.images.source_shape,
-                config=self.config.public(), **measured)
+        self.keeper.save(self.step, self.nimg, final=self._over, seconds=self.seconds,
+                         rollbacks=self.rollbacks, stages=self.schedule.lengths,
+                         watchdog=self.examiner.watchdog.state)
 
     def _progress(self):
         return tqdm(total=self.total, initial=self.nimg, unit="img", unit_scale=True,
-                    disable=not sys.stderr.isatty(), dynamic_ncols=True)
+                    disable=not (self.team.chief and sys.stderr.isatty()),
+                    dynamic_ncols=True)
 
     def _remember(self, number):
-        self.signal = number
+        self._heard = number
+        if self.team.workers == 1:
+            self.signal = number
 
-
-def identity_of(config, images, classes):
-    """What a resumed run must share beside the flags: the images, and what flags left open."""
-    return {"images": images, "recipe": RECIPE, "classes": list(classes),
-            "w_dim": config.w_units, "mapping_layers": config.mapping_depth,
-            "adam_rate": config.adam_rate, "d_adam_rate": config.d_adam_rate,
-            "r1_gamma": config.r1_weight, "r2_gamma": config.r2_weight,
-            "ema_images": config.ema_images, "precision": resolve(config.precision)}
+    def _hear(self):
+        """Take note of a signal that any worker has got: all of them at the same step."""
+        if self.team.workers > 1 and self.step % LOG_EVERY == 0:
+            self.signal = self.team.largest(self._heard) or None

@@ -1,10 +1,21 @@
-"""How one network is moved: Adam, corrected for lazy penalties, never by what is not finite."""
+"""How one network is moved: Adam, corrected for lazy penalties, never by what is not finite.
+
+And how the averaged generator follows.
+"""
+
+import contextlib
+import math
 
 import keras
 import tensorflow as tf
 
+from stylegan2_tf import replicas
+
 FIRST_SCALE = 2.0**15  # of a loss in float16 (Micikevicius et al. 2018, section 3.2)
 PATIENCE = 2000  # finite updates after which the scale doubles
+W_AVG_DECAY = 0.995  # SG1: per step
+EMA_RAMPUP = 0.05  # ADA: the half-life is at most this share of the images seen
+
 
 def lazy_ratio(interval):
     """`k / (k + 1)`: Adam's correction for one more update in every `k` steps (SG2 appendix B).
@@ -82,14 +93,60 @@ class Updates:
             if variable is not self.optimizer.learning_rate:
                 variable.assign(keras.ops.zeros_like(variable))
 
+    @contextlib.contextmanager
+    def tape(self):
+        """A `tf.GradientTape` that watches the network's trainable weights, and nothing else."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            for variable in self._network.trainable_variables:
+                tape.watch(variable.value)
+            yield tape
+
     def apply(self, tape, loss):
-        """Apply the gradients of `loss`, unless any is not finite. Returns (norm, finite)."""
+        """Apply the gradients of `loss`, unless any is not finite. Returns (norm, finite).
+
+        All replicas apply the mean of their gradients.
+        """
         variables = self._network.trainable_variables
         gradients = self.scale.gradient(
             tape, loss, [variable.value for variable in variables],
             unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        loss, gradients = replicas.mean((loss, gradients))
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
-        tf.cond(finite, lambda: self.optimizer.apply(gradients, variables), lambda: None)
+        tf.cond(finite, lambda: self._update(gradients, variables), lambda: None)
         self.scale.update(finite)
         return norm, finite
+
+    def _update(self, gradients, variables):
+        """Adam's update of this replica's own weights.
+
+        Not by `optimizer.apply`, which wants all replicas to meet: within `tf.cond` they can't.
+        """
+        for gradient, variable in zip(gradients, variables, strict=True):
+            self.optimizer.update_step(gradient, variable, self.optimizer.learning_rate)
+        self.optimizer.iterations.assign_add(1)
+
+
+def average_decay(half_life, nimg, batch):
+    """What the averaged generator keeps in a step of `batch` images; less at the start of a run.
+
+    Args:
+        half_life: In images.
+        nimg: Images seen before, a scalar tensor (ADA appendix C: the ramp-up).
+        batch: Images in the step.
+    """
+    half_life = tf.minimum(half_life, EMA_RAMPUP * tf.cast(nimg, tf.float32))
+    return tf.exp(-math.log(2.0) * batch / tf.maximum(half_life, 1e-8))
+
+
+def move_average(average, generator, mean_w, decay):
+    """Move `w_avg` and the averaged generator (SG1 appendix B, ADA appendix C).
+
+    Args:
+        average, generator: Two `Generator`s of one architecture.
+        mean_w: Mean w of the batch, `[D]`.
+        decay: What the average keeps of itself.
+    """
+    generator.w_avg.assign(mean_w + W_AVG_DECAY * (generator.w_avg - mean_w))
+    for kept, current in zip(average.variables, generator.variables, strict=True):
+        kept.assign(current + decay * (kept - current))

@@ -8,8 +8,7 @@ import pytest
 from tiny import TINY
 from tiny_run import SMALLEST, eagerly, make_images, train
 
-from stylegan2_tf import presets, reproduction
-from stylegan2_tf import trainer as trainer_module
+from stylegan2_tf import keeper, presets, reproduction
 from stylegan2_tf.checkpoint_files import folder_name
 from stylegan2_tf.checkpoints import Checkpoints
 from stylegan2_tf.cli import run_command
@@ -252,7 +251,7 @@ def test_other_images_are_refused_before_anything_is_trained(run, tmp_path, monk
     make_images(tmp_path / "other", seed=1)
     settings = json.loads((run / "config.json").read_text())
     write_json(run / "config.json", {**settings, "data_dir": str(tmp_path / "other")})
-    monkeypatch.setattr(reproduction, "import_tensorflow", lambda: pytest.fail("not needed"))
+    monkeypatch.setattr(reproduction, "make_team", lambda config: pytest.fail("not needed"))
     with pytest.raises(DataError, match="expected the images that .* was trained on, with the "
                                         "fingerprint .*, found 8 with .*; give their folder"):
         repeated(run, tmp_path / "again")
@@ -260,7 +259,7 @@ def test_other_images_are_refused_before_anything_is_trained(run, tmp_path, monk
 
 
 def test_a_version_that_trains_otherwise_is_refused(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "RECIPE", 999)
+    monkeypatch.setattr(keeper, "RECIPE", 999)
     with pytest.raises(DataError, match="the run was made with recipe .*, found 999"):
         repeated(run, tmp_path / "again")
 

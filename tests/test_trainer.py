@@ -200,7 +200,7 @@ def test_a_failed_save_at_the_end_is_no_success(
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trainer.checkpoints, "_write", full)
+    monkeypatch.setattr(trainer.keeper.checkpoints, "_write", full)
     with pytest.raises(OutputError, match="needed .* free"):
         trainer.run()
 
@@ -380,7 +380,7 @@ def test_a_conditional_run_names_its_classes(tiny_config, make_trainer, tmp_path
     assert manifest["class_counts"] == [10, 10]
     array = trainer.images.array[:]
     shown = [np.flatnonzero((array == real).all((1, 2, 3))).item() % 2
-             for real in trainer.album._reals]
+             for real in trainer.keeper.album._reals]
     assert shown == [0, 1, 0, 1]  # beside fakes of their class
     loaded = stylegan2_tf.load(tmp_path)
     assert loaded.classes == ["AD", "NC"]
@@ -469,7 +469,7 @@ def test_the_best_model_survives_a_restart_and_a_worse_value(tiny_config, make_t
     again.examiner.examine = lambda nimg: {"eval/coverage": -1.0}  # worse than any
     again.run()
     manifest = json.loads((tmp_path / "Model/best/manifest.json").read_text())
-    assert manifest["step"] == 5 and again.best == first.best
+    assert manifest["step"] == 5 and again.keeper.best == first.keeper.best
 
 
 def test_held_out_images_are_what_metrics_compare_with(tiny_config, make_trainer, tmp_path, data):

@@ -268,9 +268,9 @@ def test_nothing_but_what_was_set_aside(run, checkpoints):
 
 
 def test_a_run_of_another_version_is_whole_but_does_not_resume(checkpoints, monkeypatch):
-    from stylegan2_tf import trainer
+    from stylegan2_tf import keeper
 
-    monkeypatch.setattr(trainer, "RECIPE", 999)
+    monkeypatch.setattr(keeper, "RECIPE", 999)
     found, _ = checkpoints()
     assert found["resume"].level == "note"
     assert "the same command refuses: the run was made with recipe" in found["resume"].detail

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from stylegan2_tf import replicas
+
 INTERVAL = 4  # batches between two moves of p
 TARGET = 0.6  # of mean sign(D(real))
 LIMIT = 0.8  # from there on augmentations leak into what the generator learns (ADA figure 3)
@@ -44,11 +46,12 @@ class Controller:
             four batches that `p` moved by (0 before the fourth batch).
         """
         signs = tf.where(tf.math.is_finite(scores), tf.sign(scores), 0.0)
-        total = self._sum + tf.reduce_mean(signs)
+        total = self._sum + replicas.mean(tf.reduce_mean(signs))
         batches = self._batches + 1
         full = batches == INTERVAL
         mean = total / INTERVAL
-        move = scores.shape[0] * INTERVAL / (1000 * self.speed_kimg) * tf.sign(mean - self.target)
+        batch = scores.shape[0] * replicas.count()
+        move = batch * INTERVAL / (1000 * self.speed_kimg) * tf.sign(mean - self.target)
         self.p.assign(tf.where(full, tf.clip_by_value(self.p + move, 0.0, LIMIT), self.p))
         self._sign.assign(tf.where(full, mean, self._sign))
         self._sum.assign(tf.where(full, 0.0, total))

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from stylegan2_tf import replicas
+
 # A stream of random numbers a transformation. The numbers belong to the recipe: what is new
 # comes last.
 (MIRROR, SCALE, ROTATION, SHIFT, FRACTION, BRIGHTNESS, CONTRAST, LUMA, HUE, SATURATION, NOISE,
@@ -24,7 +26,7 @@ def sometimes(draw, identity, count, p, seed, stream):
     """
     seed = fold(seed, stream)
     values = draw(fold(seed, 1))
-    chosen = tf.random.stateless_uniform((count,), fold(seed, 0)) < p
+    chosen = replicas.uniform((count,), fold(seed, 0)) < p
     return tf.where(per_image(chosen, values.shape.rank), values, identity)
 
 
@@ -35,7 +37,7 @@ def fold(seed, number):
 
 def uniform(shape, bound):
     """A `draw` for `sometimes`: uniform between -bound and bound."""
-    return lambda seed: tf.random.stateless_uniform(shape, seed, -bound, bound)
+    return lambda seed: replicas.uniform(shape, seed, -bound, bound)
 
 
 def normal(shape, deviation):
@@ -43,12 +45,13 @@ def normal(shape, deviation):
 
     ADA does not cut; cut, there is no draw that no scanner could have made.
     """
-    return lambda seed: deviation * tf.random.stateless_truncated_normal(shape, seed)
+    return lambda seed: deviation * replicas.rows(
+        tf.random.stateless_truncated_normal, shape, seed)
 
 
 def sign(shape):
     """A `draw` for `sometimes`: 1 or -1, equally likely."""
-    return lambda seed: tf.where(tf.random.stateless_uniform(shape, seed) < 0.5, 1.0, -1.0)
+    return lambda seed: tf.where(replicas.uniform(shape, seed) < 0.5, 1.0, -1.0)
 
 
 def per_image(values, rank=4):

@@ -8,6 +8,7 @@ import math
 
 import tensorflow as tf
 
+from stylegan2_tf import replicas
 from stylegan2_tf.augment import draws
 
 BRIGHTNESS = 0.05  # standard deviation (ADA: 0.2)
@@ -79,7 +80,7 @@ def add_noise(images, p, seed):
     """
     count = images.shape[0]
     deviation = _values(draws.normal((count,), NOISE), 0.0, count, p, seed, draws.NOISE)
-    noise = tf.random.stateless_normal(images.shape, draws.fold(draws.fold(seed, draws.NOISE), 2))
+    noise = replicas.normal(images.shape, draws.fold(draws.fold(seed, draws.NOISE), 2))
     return tf.where(deviation == 0.0, images, images + tf.abs(deviation) * noise)
 
 
@@ -95,7 +96,7 @@ def cut_out(images, p, seed):
         A tensor like `images`.
     """
     count, height, width, _ = images.shape
-    centre = draws.sometimes(lambda seed: tf.random.stateless_uniform((count, 2), seed),
+    centre = draws.sometimes(lambda seed: replicas.uniform((count, 2), seed),
                              -1.0, count, p, seed, draws.CUTOUT)  # -1: outside, nothing is cut
 
     def covered(axis, size):

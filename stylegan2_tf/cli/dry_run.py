@@ -1,7 +1,6 @@
 """`run.py --dry-run`: what a run would be, from a few timed steps; nothing is written."""
 
 import math
-import os
 import resource
 import statistics
 import sys
@@ -10,8 +9,10 @@ import time
 import numpy as np
 
 from stylegan2_tf.cli.summary import check_count, summary
-from stylegan2_tf.data import choose, division_of, find_images, find_labels
-from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
+from stylegan2_tf.data import choose, division_of, find_labels
+from stylegan2_tf.preparation import image_names
+from stylegan2_tf.team import make_team
+from stylegan2_tf.tf_quiet import quiet_stderr
 
 TIMED_STEPS = 3  # of each variant
 PROGRAM = 700 * 2**20  # bytes of TensorFlow itself
@@ -20,18 +21,22 @@ MAPS_OF_D, MAPS_OF_G = 18, 12  # feature maps that live at once for each channel
 
 def report(config):
     """Print derived settings, parameters, memory and the time to expect. Returns 0."""
-    names = [os.path.relpath(path, config.data_dir) for path in find_images(config.data_dir)]
+    names = image_names(config.data_dir)
     kept, _, lines = choose(names, **division_of(config.to_json()))
     classes = find_labels(names, classes=config.classes, labels=config.labels).classes if (
         config.conditional) else ()
     count = len(kept)
     check_count(config, count)
-    tf = import_tensorflow()
+    team = make_team(config)
     with quiet_stderr():
+        import tensorflow as tf
+
+        from stylegan2_tf import replicas
         from stylegan2_tf.building import make_networks
         from stylegan2_tf.step import TrainStep
 
-    step_function = TrainStep(*make_networks(config, classes), config)
+    with replicas.scope(team.strategy):
+        step_function = TrainStep(*make_networks(config, classes), config)
     for line in lines + summary(config, count, step_function):
         print(line)
     weights = sum(value.numpy().nbytes for values in step_function.state.values()

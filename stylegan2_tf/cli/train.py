@@ -11,10 +11,13 @@ from stylegan2_tf.cli.summary import (
     summary,
     warnings,
 )
+from stylegan2_tf.cluster import find_cluster, workers_of
 from stylegan2_tf.config import TrainConfig, make_config
-from stylegan2_tf.errors import StyleGANError
+from stylegan2_tf.errors import DataError, StyleGANError, UsageError
+from stylegan2_tf.fields import PRIVATE
 from stylegan2_tf.options import AUTO, SIZES, Sides, flag, may_be_auto, value_type
 from stylegan2_tf.run_folder import RunFolder
+from stylegan2_tf.team import check_batches, make_team
 
 SHORT = {"neptune": ["-n"]}
 
@@ -62,38 +65,80 @@ def run(arguments):
         with _explained_memory(config):
             return report(config)
     check_apart(config)
-    with RunFolder(config.output_dir) as folder:
-        return _train(config, folder)
+    cluster = find_cluster(os.environ)
+    check_batches(config, config.devices * workers_of(cluster))
+    if cluster is None:
+        with RunFolder(config.output_dir) as folder:
+            return _train(config, folder)
+    team = make_team(config)  # first of all: if one worker is refused below, the others learn it
+    with team.explained_loss():
+        if not team.chief:
+            return _follow(config, team)
+        with RunFolder(config.output_dir) as folder:
+            return _train(config, folder, team)
 
 
-def _train(config, folder):
-    from stylegan2_tf.data import divide, division_of, find_images, pack
-    from stylegan2_tf.tf_quiet import import_tensorflow, quiet_stderr
+def _train(config, folder, team=None):
+    from stylegan2_tf.data import divide, division_of, find_images
+    from stylegan2_tf.preparation import is_plain, open_images
+    from stylegan2_tf.tf_quiet import quiet_stderr
 
     for line in folder.compare(config):
         print(line)
-    check_count(config, len(find_images(config.data_dir)))
-    packed = pack(config.data_dir, config.cache or folder.path / "cache",
-                  resolution=config.sides, channels=config.channels, fit=config.fit)
+    if is_plain(config.data_dir):
+        check_count(config, len(find_images(config.data_dir)))
+    packed = open_images(config.data_dir, config.cache or folder.path / "cache",
+                         resolution=config.sides, channels=config.channels, fit=config.fit)
     for line in folder.compare_images(packed):
         print(line)
     images, holdout, lines = divide(packed, **division_of(config.to_json()))
     check_count(config, len(images))
     for line in [*(f"note: {notice}" for notice in packed.notices), *lines]:
         print(line)
-    import_tensorflow()
+    team = team or make_team(config)
+    team.agree([config.to_json(), images.fingerprint])
     with quiet_stderr():
         from stylegan2_tf.trainer import Trainer
 
     with _explained_memory(config):
-        trainer = Trainer(config, images, folder, holdout)
+        trainer = Trainer(config, images, folder, holdout, team)
         for line in [*folder.compare_environment(),
                      *summary(config, len(images), trainer.step_function)]:
             print(line)
+        if team.replicas > 1:
+            print(f"replicas       {team.replicas} in {team.workers} processes; each takes "
+                  f"{config.batch // team.replicas} images of a batch")
         code = trainer.run()
     print(f"pictures {folder.samples}\ngif      {folder.path / 'training.gif'}\n"
           f"losses   {folder.path / 'losses.png'}\nmodel    {folder.models}")
     return code
+
+
+def _follow(config, team):
+    """Train along with the chief, and write nothing but the cache of the images."""
+    from stylegan2_tf.data import divide, division_of
+    from stylegan2_tf.preparation import open_images
+    from stylegan2_tf.tf_quiet import quiet_stderr
+
+    chief, fingerprint = team.agree(None)
+    own = config.to_json()
+    others = [f"{flag(name)} ({own[name]}, the chief's is {value})"  # but for paths
+              for name, value in chief.items() if own[name] != value and name not in PRIVATE]
+    if others:
+        raise UsageError(f"worker {team.worker}: expected the chief's command, found another "
+                         f"{', '.join(others)}; start all workers with the same one")
+    packed = open_images(
+        config.data_dir, config.cache or os.path.join(config.output_dir, "cache"),
+        resolution=config.sides, channels=config.channels, fit=config.fit)
+    images, holdout, _ = divide(packed, **division_of(own))
+    if images.fingerprint != fingerprint:
+        raise DataError(f"data_dir {config.data_dir}: expected the chief's images on worker "
+                        f"{team.worker}, found others; give all workers the same files")
+    with quiet_stderr():
+        from stylegan2_tf.trainer import Trainer
+
+    with _explained_memory(config):
+        return Trainer(config, images, None, holdout, team).run()
 
 
 def _reader(field):

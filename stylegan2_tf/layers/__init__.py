@@ -1,6 +1,12 @@
 """Keras layers in pure `keras.ops`: they run on every Keras backend."""
 
-from stylegan2_tf.layers.activation import GAIN, clamped, leaky_relu
+from stylegan2_tf.layers.activation import (
+    GAIN,
+    clamped,
+    compiled_epilogues,
+    epilogue,
+    leaky_relu,
+)
 from stylegan2_tf.layers.attention import SelfAttention2D
 from stylegan2_tf.layers.equalized import EqualizedConv2D, EqualizedDense
 from stylegan2_tf.layers.instance import AdaptiveInstanceNormalization
@@ -31,6 +37,8 @@ __all__ = [
     "blur",
     "clamped",
     "downsample",
+    "compiled_epilogues",
+    "epilogue",
     "leaky_relu",
     "normalized",
     "repeat_pixels",

@@ -77,7 +77,7 @@ class EqualizedDense(keras.layers.Layer):
 
     def call(self, x):
         x = ops.matmul(x, self.runtime_kernel * self._gain)
-        return self._activate(x + self.bias * (self.lr_multiplier * self._gain))
+        return self._activate(x, self.bias * (self.lr_multiplier * self._gain))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
@@ -155,9 +155,8 @@ class EqualizedConv2D(keras.layers.Layer):
     def call(self, x, gain=1.0):
         gain = gain * self._gain
         x = self._convolve(x, self.runtime_kernel * ops.cast(gain, x.dtype))
-        if self.use_bias:
-            x = x + self.bias * ops.cast(gain, x.dtype)
-        return self._activate(x)
+        shifts = [self.bias * ops.cast(gain, x.dtype)] if self.use_bias else []
+        return self._activate(x, *shifts)
 
     def _convolve(self, x, kernel):
         if self.resample == "up":

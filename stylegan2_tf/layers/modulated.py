@@ -76,15 +76,23 @@ class ModulatedConv2D(keras.layers.Layer):
         self._scale = 1.0 / math.sqrt(channels * self.kernel_size**2)
 
     def call(self, x, w, gain=1.0):
+        x, scale = self.unscaled(x, w, gain)
+        return x * scale if self.demodulate else x
+
+    def unscaled(self, x, w, gain=1.0):
+        """The feature maps before demodulation, and what demodulates them: `[N, 1, 1, filters]`.
+
+        Without demodulation that is 1.0.
+        """
         style = self.affine(w)
         kernel = self.kernel * self._scale
         if self.demodulate and keras.backend.standardize_dtype(style.dtype) == "float16":
             # Demodulation takes any factor out again; sums of float16 overflow (ADA appendix C).
             style = style / ops.max(ops.abs(style), axis=1, keepdims=True)
         if not self.demodulate:
-            return self._convolve(x * style[:, None, None, :], kernel * gain)
+            return self._convolve(x * style[:, None, None, :], kernel * gain), 1.0
         x = self._convolve(x * style[:, None, None, :], kernel)
-        return x * (self._demodulation(style, kernel) * gain)[:, None, None, :]
+        return x, (self._demodulation(style, kernel) * gain)[:, None, None, :]
 
     def _demodulation(self, style, kernel):
         """`[N, filters]`: one over the expected standard deviation, in float32."""

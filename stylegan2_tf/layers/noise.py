@@ -53,9 +53,13 @@ class NoiseInjection(keras.layers.Layer):
             initializer=keras.initializers.RandomNormal(stddev=1.0))
 
     def call(self, x, noise=None, gain=1.0):
+        return x + self.shift(noise, gain)
+
+    def shift(self, noise=None, gain=1.0):
+        """What `call` adds: `[N, H, W, 1]`, or `[1, H, W, 1]` with the constant map."""
         if noise is None:
             noise = self.constant
-        return x + self.strength * (self.lr_multiplier * gain) * noise
+        return self.strength * (self.lr_multiplier * gain) * noise
 
     def compute_output_shape(self, input_shape):
         return input_shape

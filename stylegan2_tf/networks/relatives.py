@@ -16,7 +16,7 @@ from stylegan2_tf.layers import (
     EqualizedDense,
     NoiseInjection,
     PixelNormalization,
-    leaky_relu,
+    epilogue,
 )
 from stylegan2_tf.networks.styled import StyledConv2D, ToImage
 from stylegan2_tf.networks.synthesis import SynthesisNetwork
@@ -59,7 +59,7 @@ class AdaINConv2D(StyledConv2D):
         self.adain.build(shape, w_shape)
 
     def call(self, x, w, noise=None):
-        x = leaky_relu(self.noise(self.conv(x, gain=GAIN), noise=noise, gain=GAIN))
+        x = epilogue(self.conv(x, gain=GAIN), self.noise.shift(noise, GAIN))
         return self.adain(x, w)
 
 

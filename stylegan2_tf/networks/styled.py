@@ -6,7 +6,7 @@ Shapes: `N` batch, `H W` space, `C` channels, `D` latent.
 import keras
 from keras import ops
 
-from stylegan2_tf.layers import GAIN, ModulatedConv2D, NoiseInjection, clamped, leaky_relu
+from stylegan2_tf.layers import GAIN, ModulatedConv2D, NoiseInjection, clamped, epilogue
 
 
 @keras.saving.register_keras_serializable(package="stylegan2_tf")
@@ -57,8 +57,8 @@ class StyledConv2D(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.filters,), name="bias", initializer="zeros")
 
     def call(self, x, w, noise=None):
-        x = self.noise(self.conv(x, w, gain=GAIN), noise=noise, gain=GAIN)
-        return leaky_relu(x + self.bias * GAIN)
+        x, scale = self.conv.unscaled(x, w, gain=GAIN)
+        return epilogue(x, self.noise.shift(noise, GAIN), self.bias * GAIN, scale=scale)
 
     def compute_output_shape(self, x_shape, w_shape):
         batch, height, width, _ = x_shape

@@ -72,7 +72,7 @@ def _resumption(config, good, any_found):
         return Finding("bad", "resume", "no checkpoint can be used: the same command refuses to "
                        "start; put back a good copy, or remove them all to start anew")
 
-    from stylegan2_tf.trainer import identity_of
+    from stylegan2_tf.keeper import identity_of
 
     images, classes = (good[0]["identity"][name] for name in ("images", "classes"))
     try:
