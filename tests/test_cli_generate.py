@@ -19,10 +19,12 @@ from stylegan2_tf.cli import main
 from stylegan2_tf.config import TrainConfig
 from stylegan2_tf.data import read_image
 from stylegan2_tf.files import sha256
-from stylegan2_tf.latent import sampling, series, sheets
+from stylegan2_tf.latent import listing, sampling, series, sheets
 from stylegan2_tf.latent.directions import Directions
 from stylegan2_tf.latent.noise import random_noise
 from stylegan2_tf.latent.sampling import draw, load, make_latents, synthesize, to_uint8
+from stylegan2_tf.manifest import read_manifest
+from stylegan2_tf.volumes.placement import placement
 
 CLASSES = ("AD", "MCI", "NC")
 
@@ -270,6 +272,74 @@ def test_a_model_without_a_manifest(home, models, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(module.shared, "load_generator", lambda *options: models["plain"])
     assert generate(tmp_path / "plain", tmp_path / "out", "--seeds", 1) == 0
     assert "is kept, if they had any: no manifest.json beside" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("intensity", [None, {"low": -50.0, "high": 150.0}])
+def test_nifti_in_values_of_the_scans(home, models, loaded, tmp_path, capsys, monkeypatch,
+                                      intensity):
+    nibabel = pytest.importorskip("nibabel")
+    whole = read_manifest(home / "tall" / "Model" / "generator.keras")
+    monkeypatch.setattr("stylegan2_tf.manifest.read_manifest",
+                        lambda path: {**whole, "intensity": intensity} if intensity else whole)
+    assert generate(home / "tall", tmp_path, "--format", "nii", "--seeds", 3, "--grid", "1x1") == 0
+    assert ("values -50 (black) to 150 (white), as in training\n" if intensity else
+            "values 0 (black) to 65535 (white), for the manifest") in capsys.readouterr().out
+    assert table(tmp_path)[0]["file"] == "seed00003.nii.gz"
+    written = nibabel.load(tmp_path / "seed00003.nii.gz")
+    assert written.shape == (8, 16, 1) and written.get_data_dtype() == np.uint16
+    exact = draw(models["tall"].generator, make_latents(1, 8, seed=3))[0, ::-1, 4:12, 0].T
+    low, high = (-50, 150) if intensity else (0, 65535)
+    np.testing.assert_allclose(written.get_fdata()[..., 0], low + (exact.clip(-1, 1) + 1) / 2 * (
+        high - low), atol=(high - low) * 2e-5)
+    assert pixels(tmp_path / "grid.png").shape == (16, 8)
+
+
+def test_nifti_over_a_scan(home, models, loaded, tmp_path, capsys):
+    """20 x 10 voxels of 2 mm became 16 x 8 pixels of the network's 16 x 16."""
+    nibabel = pytest.importorskip("nibabel")
+    affine = np.diag([2.0, 2, 3, 1])
+    affine[:3, 3] = -9, -12, 40
+    scan = tmp_path / "scan.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((10, 20, 7), np.uint8), affine), scan)
+    out = tmp_path / "out"
+    assert generate(home / "plain", out, "--like", f"{scan}:5", "--seeds", "3-4") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "like   axial slice 5 of 7: 20x10 pixels of 2 mm"
+    assert printed[1].startswith("values 0 (black) to 65535 (white)") and len(printed) == 3
+    written = nibabel.load(out / "seed00003.nii.gz")
+    assert written.shape == (10, 20, 1)
+    np.testing.assert_allclose(written.affine @ (0, 0, 0, 1), affine @ (0, 0, 5, 1))
+    np.testing.assert_allclose(written.affine[:, :3], affine[:, :3])
+    whole = draw(models["plain"].generator, make_latents(1, 8, seed=3))[0]
+    expected = placement((20, 10), 16, "pad").undo(whole, fill=-1)[::-1, :, 0].T
+    np.testing.assert_allclose(written.get_fdata()[..., 0], (expected.clip(-1, 1) + 1) * 32767.5,
+                               atol=2)
+
+
+@pytest.mark.skipif(not listing.OURS.fullmatch("seed00001.nii.gz"),
+                    reason="listing.OURS does not know .nii.gz yet")
+def test_nifti_of_an_earlier_run_is_replaced(home, loaded, tmp_path, capsys):
+    pytest.importorskip("nibabel")
+    generate(home / "plain", tmp_path, "--format", "nii", "--seeds", "1-3")
+    capsys.readouterr()
+    assert generate(home / "plain", tmp_path, "--seeds", "1") == 0
+    assert capsys.readouterr().out.startswith("removed 3 images that an earlier generate")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed00001.png", "seeds.csv"]
+
+
+def test_nifti_that_is_refused(home, loaded, tmp_path, capsys):
+    pytest.importorskip("nibabel")
+    out = tmp_path / "out"
+    assert "--like: expected with --format nii, the one that has an affine, found png16" in (
+        refused(capsys, home / "plain", out, "--like", "x.nii", "--format", "png16"))
+    assert "--format: expected png or npy, for this model makes colour" in refused(
+        capsys, home / "conditional", out, "--format", "nii")
+    assert "--like: expected VOLUME[:AXIS][:INDEX]" in refused(
+        capsys, home / "plain", out, "--like", tmp_path / "none.nii")
+    (tmp_path / "a.nii").write_text("text")
+    assert "a.nii: expected a volume that can be read, found: not NIfTI" in refused(
+        capsys, home / "plain", out, "--like", tmp_path / "a.nii", code=65)
+    assert not out.exists()
 
 
 # -- directions

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,8 +30,10 @@ def ramp(start=0, dtype=np.uint8):
 def written(tmp_path, results, dtype=np.uint8):
     names = [f"{i}.png" for i in range(len(results))]
     path = tmp_path / "images.npy"
-    notices, digests, skipped = build.write(path, results, names, (8, 8, 1), np.dtype(dtype))
+    notices, digests, skipped, fingerprint = build.write(
+        path, results, names, (8, 8, 1), np.dtype(dtype))
     assert len(digests) == len(results) - len(skipped)
+    assert fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
     return np.load(path), notices, skipped
 
 

@@ -80,6 +80,21 @@ def test_the_images_in_the_order_of_their_names(folder, cache):
                                    for image in images.array)
 
 
+def test_processes_pack_the_same(folder, cache, tmp_path, monkeypatch):
+    (folder / "empty.png").touch()
+    for number in range(100):
+        Image.new("L", (16, 16), number).save(folder / f"{number}.png")
+    alone = pack(folder, cache, **OPTIONS)
+    monkeypatch.setattr(packed.parallel, "PAYS_FROM", 1)
+    started, original = [], packed.parallel._start
+    monkeypatch.setattr(packed.parallel, "_start", lambda: started.append(1) or original())
+    monkeypatch.setattr(packed.parallel, "cores", lambda: 2)
+    together = pack(folder, tmp_path / "other", **OPTIONS)
+    assert len(started) == 2
+    assert (together.fingerprint, together.digests, together.notices, together.skipped) == (
+        alone.fingerprint, alone.digests, alone.notices, alone.skipped)
+
+
 def test_a_pair_as_resolution(folder, cache):
     images = pack(folder, cache, resolution=(6, 8), channels=3, fit="crop", progress=False)
     assert images.array.shape == (12, 6, 8, 3)
@@ -102,7 +117,7 @@ def test_a_cache_on_a_read_only_disk_can_be_used(folder, cache, monkeypatch):
     def refuse(*args):
         raise AssertionError("the cache was written to")
 
-    monkeypatch.setattr(packed, "_locked", refuse)
+    monkeypatch.setattr(packed, "locked", refuse)
     pack(folder, cache, **OPTIONS)
 
 

@@ -23,12 +23,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # A module or package imports only from those before it.
 ORDER = ["lazy", "errors", "files", "sides", "options", "presets", "fields", "checks", "config",
-         "schedule", "data", "layers", "networks", "precision", "building", "losses", "augment",
-         "randomness", "updates", "step", "tracking", "environment", "run_folder", "manifest",
-         "checkpoint_files", "checkpoints", "archive", "latent", "transfer", "metrics", "plots",
-         "animation", "artifacts", "tf_quiet", "watchdog", "examiner", "album", "signals",
-         "trainer", "verification", "comparison", "reproduction", "preview", "demo", "export",
-         "model_info", "model_card", "cli", "__main__"]
+         "schedule", "volumes", "data", "preparation", "layers", "networks", "precision",
+         "building", "losses", "replicas", "augment", "randomness", "updates", "step", "tracking",
+         "environment", "run_folder", "manifest", "checkpoint_files", "checkpoints", "archive",
+         "latent", "transfer", "metrics", "plots", "animation", "artifacts", "tf_quiet", "watchdog",
+         "examiner", "album", "keeper", "signals", "cluster", "team", "trainer", "verification",
+         "comparison", "reproduction", "preview", "demo", "export", "model_info", "model_card",
+         "cli", "__main__"]
 BACKEND_FREE = ("layers", "networks", "losses")
 
 

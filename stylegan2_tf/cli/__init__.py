@@ -13,6 +13,7 @@ from stylegan2_tf.errors import OutputError, StyleGANError, UsageError
 
 COMMANDS = {
     "train": "train on a folder of images (the same as run.py)",
+    "prepare": "make a data set of images, archives, NIfTI, Analyze or DICOM, read once for all",
     "preview": "what a folder of images holds, in words and in one picture; both show file names",
     "evaluate": "measure a generator or a folder against real images, without a download",
     "generate": "images of a trained generator, one for each seed",

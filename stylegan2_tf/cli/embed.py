@@ -84,14 +84,14 @@ def _size(styles):
 def _read_real(arguments, model, model_file):
     """Images as the model was trained on, class of each, subjects or None, and how many of them
     it was trained on, None if that is not known."""
-    from stylegan2_tf.data import pack
     from stylegan2_tf.manifest import read_manifest
     from stylegan2_tf.metrics.images import signed
+    from stylegan2_tf.preparation import open_images
 
     manifest = read_manifest(model_file)
     with tempfile.TemporaryDirectory(prefix="stylegan2-tf-") as cache:
-        packed = pack(arguments.data, cache, resolution=model.resolution,
-                      channels=model.channels, fit=manifest["config"].get("fit", "pad"))
+        packed = open_images(arguments.data, cache, resolution=model.resolution,
+                             channels=model.channels, fit=manifest["config"].get("fit", "pad"))
         for notice in packed.notices:
             print(f"note: {arguments.data}: {notice}")
         train, held = _as_trained(packed, manifest)

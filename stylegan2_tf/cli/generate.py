@@ -1,5 +1,6 @@
 """`stylegan2-tf generate`: images of a trained generator, one for each seed."""
 
+import dataclasses
 import itertools
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from stylegan2_tf.latent.seeds import NOISES, labels_of, read_seeds
 from stylegan2_tf.sides import as_text
 
 STRIPS = 16  # seeds that the picture of a direction shows, at most
-FORMATS = {"png": ".png", "png16": ".png", "npy": ".npy"}
+FORMATS = {"png": ".png", "png16": ".png", "npy": ".npy", "nii": ".nii.gz"}
 
 
 def add_arguments(parser):
@@ -26,10 +27,16 @@ def add_arguments(parser):
                         "columns, such as 3x3")
     parser.add_argument("--noise", choices=NOISES, default=NOISES[0], help="the maps saved with "
                         f"the model, fresh ones of each seed, or none (default: {NOISES[0]})")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="png", help="png: 0 to 255; "
+    parser.add_argument("--format", choices=tuple(FORMATS), help="png: 0 to 255; "
                         "png16: grey, 0 to 65535; npy: float32 [H, W, C] from -1, which is the "
-                        "lowest value of the training files' type, to 1, its highest (default: "
-                        "png)")
+                        "lowest value of the training files' type, to 1, its highest; nii: NIfTI, "
+                        "grey, 16 bits, in values of the scans where the manifest states which of "
+                        "them became black and white, else 0 to 65535 (default: png, with --like "
+                        "nii)")
+    parser.add_argument("--like", metavar="VOLUME[:AXIS][:INDEX]", help="write NIfTI that lies "
+                        "over a slice of this file or DICOM folder in any viewer: its affine, its "
+                        "shape, padding and resizing undone; axial, coronal or sagittal (default: "
+                        "axial), and its number from below, behind or left (default: the middle)")
     parser.add_argument("--direction", metavar="FILE:N", help="move w along direction number N "
                         "of a file that `stylegan2-tf directions` wrote for this model: one image "
                         "for each seed and strength, and grid.png with a row for each seed")
@@ -45,6 +52,7 @@ def run(arguments):
     rows, columns = _read_grid(arguments.grid)
     seeds = _find_seeds(arguments, rows * columns)
     strengths, move = _read_direction(arguments)
+    _choose_format(arguments)
     out = Path(arguments.out)
     shared.check_psi(arguments.truncation_psi)
     listing.check_folder(out)
@@ -54,17 +62,27 @@ def run(arguments):
     _check_model(arguments, loaded.generator)
     _check_move(move, model, loaded.generator.mapping.w_dim)
     rows, columns = _grid_of(rows, columns, seeds, strengths, move, loaded.resolution)
+    sheet = _nifti_sheet(arguments, loaded.resolution)
     shared.make_folder(out)
     removed = listing.clear(out)
     if removed:
         print(f"removed {removed:,} images that an earlier generate had listed in {out}")
     listing.begin(out, _rows(seeds, strengths, loaded.classes, arguments, move, model))
     shape, unknown = _source_shape(arguments.model)
-    _draw(loaded, seeds, strengths, arguments, out, shape, move, rows, columns)
+    _draw(loaded, seeds, strengths, arguments, out, shape, move, rows, columns, sheet)
     listing.finish(out)
     print(f"images {len(seeds) * len(strengths):,} in {out}, listed in {listing.LIST}")
-    _explain_size(shape, unknown, loaded.resolution)
+    if arguments.like is None:
+        _explain_size(shape, unknown, loaded.resolution)
     return 0
+
+
+def _choose_format(arguments):
+    """PNG unless a format is asked for; a slice like that of a volume is NIfTI."""
+    if arguments.like is not None and arguments.format not in (None, "nii"):
+        raise UsageError("--like: expected with --format nii, the one that has an affine, found "
+                         f"{arguments.format}")
+    arguments.format = arguments.format or ("png" if arguments.like is None else "nii")
 
 
 def _find_seeds(arguments, places):
@@ -98,9 +116,9 @@ def _check_model(arguments, generator):
     if arguments.noise != "const" and not generator.synthesis.noise_shapes(1):
         raise UsageError("--noise: expected const, for this network has no noise (--arch dcgan), "
                          f"found {arguments.noise}")
-    if arguments.format == "png16" and generator.channels != 1:
-        raise UsageError("--format: expected png or npy, for this model makes colour, which PNG "
-                         "gets with 8 bits here; found png16")
+    if arguments.format in ("png16", "nii") and generator.channels != 1:
+        raise UsageError("--format: expected png or npy, for this model makes colour, which has "
+                         f"8 bits in PNG here and none in NIfTI; found {arguments.format}")
 
 
 def _check_move(move, model, width):
@@ -132,7 +150,25 @@ def _grid_of(rows, columns, seeds, strengths, move, sides):
     return rows, columns
 
 
-def _draw(loaded, seeds, strengths, arguments, out, shape, move, rows, columns):
+def _nifti_sheet(arguments, resolution):
+    """Where NIfTI images lie and what their values are, both said; None for other formats."""
+    if arguments.format != "nii":
+        return None
+    from stylegan2_tf.latent.nifti import Sheet, lay_over, scale_of
+    from stylegan2_tf.manifest import generator_file, read_manifest
+
+    manifest = read_manifest(generator_file(arguments.model))
+    sheet = Sheet()
+    if arguments.like is not None:
+        sheet, about, notes = lay_over(arguments.like, resolution,
+                                       manifest["config"].get("fit", "pad"))
+        print("\n".join([f"like   {about}", *(f"note: {note}" for note in notes)]))
+    scale, values = scale_of(manifest)
+    print(f"values {values}")
+    return dataclasses.replace(sheet, scale=scale)
+
+
+def _draw(loaded, seeds, strengths, arguments, out, shape, move, rows, columns, nifti):
     """Write a file for each seed and strength, and the first of them as a grid."""
     from tqdm import tqdm
 
@@ -145,9 +181,12 @@ def _draw(loaded, seeds, strengths, arguments, out, shape, move, rows, columns):
     drawn = draw_series(loaded, items, label=arguments.label, noise=arguments.noise,
                         truncation_psi=arguments.truncation_psi, step=move and move.step)
     for item, image in tqdm(drawn, total=len(seeds) * len(strengths), unit="img", disable=None):
-        image = unpadded(image, shape)
-        _write_image(image, out / _file_name(*item, arguments), arguments.format)
-        sheet.paste(image)
+        part, path = unpadded(image, shape), out / _file_name(*item, arguments)
+        if nifti is None:
+            _write_image(part, path, arguments.format)
+        else:  # what lies over a volume has the padding of that
+            nifti.write(path, part if arguments.like is None else image)
+        sheet.paste(part)
     if rows:
         save_png(sheet.picture(), out / listing.GRID)
         print(f"grid   {out / listing.GRID}")

@@ -10,7 +10,8 @@ KINDS = (".png", ".pdf", ".svg")
 
 
 def add_arguments(parser):
-    parser.add_argument("data", metavar="DATA", help="folder of images")
+    parser.add_argument("data", metavar="DATA", help="folder of images, prepared set, .zip, or "
+                        "volumes")
     parser.add_argument("out", metavar="OUT", help=f"the picture to write ({', '.join(KINDS)})")
     parser.add_argument("--max-images", type=int, metavar="N",
                         help="look at so many, evenly spread; not given: at all")

@@ -9,9 +9,11 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import math
 import os
 import sys
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +21,7 @@ from tqdm import tqdm
 from stylegan2_tf.data import decode
 from stylegan2_tf.data.index import printable
 from stylegan2_tf.errors import DataError
+from stylegan2_tf.files import sha256
 
 # Images in flight, which bounds the memory.
 BLOCK = 128
@@ -46,6 +49,20 @@ class Survey:
     shape: tuple | None
 
 
+class Facts(NamedTuple):
+    """What the user should know about the pixels of an image.
+
+    Attributes:
+        digest: Hexadecimal, equal for equal pixels.
+        constant: Whether there is one value everywhere.
+        brightest: The largest value if there are 16 bits, else None.
+    """
+
+    digest: str
+    constant: bool
+    brightest: int | None
+
+
 def survey(paths, progress):
     """Read the header of every file, without decoding; return a `Survey`."""
     deep, sizes = False, []
@@ -62,16 +79,31 @@ def survey(paths, progress):
     return Survey(np.dtype(np.uint16 if deep else np.uint8), threads, shape)
 
 
-def decoded(paths, *, resolution, channels, fit, threads, progress):
-    """Yield for each path, in order, `(image [H, W, C], notes)` or `(None, reason)`."""
+def decoded(paths, *, resolution, channels, fit, threads, progress, crew=None):
+    """Yield for each path, in order, `(image [H, W, C], notes)` or `(None, reason)`.
+
+    By `threads`, or if these are not worth it by the `crew`, whose processes look at the pixels
+    as well: `(image, notes, Facts)`.
+    """
     work = functools.partial(_decode_one, resolution, channels, fit)
     bar = tqdm(total=len(paths), desc="packing", unit="image", disable=None if progress else True)
-    with bar, concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(paths), BLOCK):
-            block = paths[start : start + BLOCK]
-            for result in pool.map(work, block) if threads > 1 else map(work, block):
+    with bar:
+        if threads == 1 and crew and crew.start(len(paths)):
+            work = functools.partial(_decode_and_look, resolution, channels, fit)
+            results = crew.ordered(work, paths)
+        else:
+            results = _by_threads(work, paths, threads)
+        with contextlib.closing(results):
+            for result in results:
                 yield result
                 bar.update()
+
+
+def look(image):
+    """The `Facts` of an image `[H, W, C]`, uint8 or uint16."""
+    low, high = int(image.min()), int(image.max())
+    digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).hexdigest()
+    return Facts(digest, low == high, high if image.dtype == np.uint16 else None)
 
 
 def write(path, images, names, shape, dtype):
@@ -81,35 +113,49 @@ def write(path, images, names, shape, dtype):
 
     Args:
         path: The file; its directory must exist.
-        images: Iterable of what `decoded` yields.
+        images: Iterable of what `decoded` yields; who looked at no pixels leaves it to this.
         names: The relative path of each.
         shape: `(H, W, C)`.
         dtype: uint8 or uint16; 8-bit images are multiplied by 257 for uint16.
 
     Returns:
-        `(notices, digests, skipped)`: sentences for the user; a digest of the pixels of each
-        image written, as it was before any multiplication; relative path -> reason.
+        `(notices, digests, skipped, fingerprint)`: sentences for the user; a digest of the pixels
+        of each image written, as it was before any multiplication; relative path -> reason;
+        SHA-256 of the file.
 
     Raises:
         DataError: More than 1 % can't be read.
         OSError: The disk is full or fails.
     """
-    findings, skipped = _Findings(), {}
+    findings, skipped = Findings(), {}
     with open(path, "wb") as stream:
-        _write_header(stream, (len(names), *shape), dtype)
-        for name, (image, notes) in zip(names, images, strict=True):
+        # Hashed while others decode, not in a second pass alone.
+        hashed = hashlib.sha256(header((len(names), *shape), dtype))
+        stream.write(header((len(names), *shape), dtype))
+        for name, (image, notes, *facts) in zip(names, images, strict=True):
             if image is None:
                 skipped[name] = notes
                 continue
             image = np.ascontiguousarray(image)
-            findings.add(image, notes)
+            findings.add(*facts or [look(image)], notes)
             # One 16-bit image deepens all others: what tells them apart must not change by it.
-            stream.write(image if image.dtype == dtype else image * np.uint16(257))
+            image = image if image.dtype == dtype else image * np.uint16(257)
+            stream.write(image)
+            hashed.update(image)
         _refuse_many(skipped, len(names))
         # NumPy pads the header for any length, so the images stay where they are.
         stream.seek(0)
-        _write_header(stream, (len(names) - len(skipped), *shape), dtype)
-    return findings.sentences(), findings.digests, skipped
+        stream.write(header((len(names) - len(skipped), *shape), dtype))
+    fingerprint = sha256(path) if skipped else hashed.hexdigest()
+    return findings.sentences(), findings.digests, skipped, fingerprint
+
+
+def header(shape, dtype):
+    """The bytes at the start of a `.npy` file; equally many whatever the first of `shape` is."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": dtype.str, "fortran_order": False, "shape": shape})
+    return stream.getvalue()
 
 
 def listing(skipped):
@@ -120,7 +166,7 @@ def listing(skipped):
     return "\n".join(lines)
 
 
-class _Findings:
+class Findings:
     """Gathers from image after image what the user should know about the set."""
 
     def __init__(self):
@@ -129,16 +175,18 @@ class _Findings:
         self.digests = []
         self.brightest = None
 
-    def add(self, image, notes):
+    def add(self, facts, notes):
+        """Take the `Facts` of one more image, and what decoding has noted."""
         self.images += 1
         self.counts.update(notes)
-        if image.min() == image.max():
+        if facts.constant:
             self.counts["one value everywhere"] += 1
-        self.digests.append(hashlib.blake2b(image, digest_size=16).hexdigest())
-        if image.dtype == np.uint16:
-            self.brightest = max(self.brightest or 0, int(image.max()))
+        self.digests.append(facts.digest)
+        if facts.brightest is not None:
+            self.brightest = max(self.brightest or 0, facts.brightest)
 
     def sentences(self):
+        """A list of sentences."""
         repeated = self.images - len(set(self.digests))
         if repeated:
             self.counts["the same pixels as an earlier image"] = repeated
@@ -165,9 +213,16 @@ def _decode_one(resolution, channels, fit, path):
     return decode.fit_image(image, resolution, fit), notes
 
 
-def _write_header(stream, shape, dtype):
-    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, header)
+def _decode_and_look(resolution, channels, fit, path):
+    image, notes = _decode_one(resolution, channels, fit, path)
+    return (image, notes) if image is None else (image, notes, look(image))
+
+
+def _by_threads(work, paths, threads):
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(paths), BLOCK):
+            block = paths[start : start + BLOCK]
+            yield from pool.map(work, block) if threads > 1 else map(work, block)
 
 
 def _refuse_many(skipped, total):

@@ -55,14 +55,14 @@ def find_labels(names, *, classes=None, labels=None):
             class was taken, or there is no file `labels`.
         DataError: The file is no such table, or leaves out an image.
     """
-    wanted = _wanted(classes)
+    wanted = wanted_classes(classes)
     if labels is not None:
         found = _listed_labels(names, labels)
         if wanted is not None:
-            _check_present(wanted, collections.Counter(found), f"labels of {printable(labels)}")
+            check_present(wanted, collections.Counter(found), f"labels of {printable(labels)}")
             found = [label if label in wanted else None for label in found]
     elif wanted is not None:
-        _check_present(wanted, count_folders(names), "names of folders below the data folder")
+        check_present(wanted, count_folders(names), "names of folders below the data folder")
         found = _chosen_folders(names, wanted)
     else:
         found = _top_folders(names)
@@ -86,7 +86,7 @@ def counted(counts):
     return f"{text} and {more:,} more" if more else text or "none"
 
 
-def _wanted(classes):
+def wanted_classes(classes):
     """The set of names that `classes` means; None for every class."""
     if classes is None:
         return None
@@ -101,7 +101,8 @@ def _wanted(classes):
     return wanted
 
 
-def _check_present(wanted, present, expected):
+def check_present(wanted, present, expected):
+    """Refuse classes that nothing has; `present` counts those there are."""
     unknown = sorted(wanted - set(present))
     if unknown:
         listed = ", ".join(f"'{printable(name)[:LONGEST]}'" for name in unknown[:LISTED])
@@ -134,7 +135,7 @@ def _chosen_folders(names, wanted):
 
 def _listed_labels(names, path):
     """The label of each image in the file at `path`; none may be missing."""
-    table = _read_table(path)
+    table = read_table(path)
     files = [posixpath.basename(name) for name in names]
     copies = collections.Counter(files)
     found = [table.get(name, table.get(file) if copies[file] == 1 else None)
@@ -148,14 +149,17 @@ def _listed_labels(names, path):
     return found
 
 
-def _read_table(path):
-    """The CSV file at `path` as a dict: file -> label."""
+def read_table(path, columns=COLUMNS):
+    """The CSV file at `path` as a dict: first of two `columns` -> second.
+
+    None if it lacks these, but has `COLUMNS`.
+    """
     def bad(expected, found):
         return DataError(f"--labels {printable(path)}: expected {expected}, found {found}")
 
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:  # Excel writes a mark
-            return _table(csv.DictReader(stream, strict=True), bad)
+            return _table(csv.DictReader(stream, strict=True), columns, bad)
     except OSError as error:
         raise UsageError(f"--labels {printable(path)}: expected a CSV file, found: "
                          f"{error.strerror}") from error
@@ -166,18 +170,22 @@ def _read_table(path):
         raise bad("a CSV file", one_line(error)) from error
 
 
-def _table(rows, bad):
+def _table(rows, columns, bad):
     rows.fieldnames = [(name or "").strip() for name in rows.fieldnames or ()]
-    if not set(COLUMNS) <= set(rows.fieldnames):
-        columns = printable(",".join(rows.fieldnames))[:200] or "an empty file"
-        raise bad(f"a first line with the columns {','.join(COLUMNS)}", columns)
+    if not set(columns) <= set(rows.fieldnames):
+        if set(COLUMNS) <= set(rows.fieldnames):
+            return None
+        found = printable(",".join(rows.fieldnames))[:200] or "an empty file"
+        raise bad(f"a first line with the columns {','.join(columns)}", found)
     table = {}
     for row in rows:
-        file, label = ((row[column] or "").strip() for column in COLUMNS)
-        if not file and not label:
+        key, label = ((row[column] or "").strip() for column in columns)
+        if not key and not label:
             continue  # spreadsheets leave such rows at the end
-        if not file or not label:
-            raise bad("a file and a label in each row", f"only one of them in line {rows.line_num}")
-        if table.setdefault(posixpath.normpath(file), label) != label:
-            raise bad("one label for a file", f"two for {printable(file)} by line {rows.line_num}")
+        if not key or not label:
+            raise bad(f"a {columns[0]} and a label in each row",
+                      f"only one of them in line {rows.line_num}")
+        if table.setdefault(posixpath.normpath(key), label) != label:
+            raise bad(f"one label for a {columns[0]}",
+                      f"two for {printable(key)} by line {rows.line_num}")
     return table

@@ -4,6 +4,7 @@ Shapes: `H W` height and width in pixels, `C` channels.
 """
 
 import contextlib
+import io
 import logging
 import os
 import stat
@@ -12,6 +13,7 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from stylegan2_tf.data.fitting import background, cut, resize
 from stylegan2_tf.errors import UsageError
 
 # Pillow would try 50 kinds, some with foreign programs: an .eps named .png runs Ghostscript.
@@ -79,7 +81,7 @@ def decode(path, channels):
         if _turn_upright(image):
             notes.append("EXIF rotation applied")
         pixels = _deep_grey(image) if is_deep(image) else _shallow(image, channels, notes)
-    return (_repeat_grey(pixels, channels) if pixels.shape[-1] != channels else pixels), notes
+    return (repeat_grey(pixels, channels) if pixels.shape[-1] != channels else pixels), notes
 
 
 @contextlib.contextmanager
@@ -97,14 +99,16 @@ def quiet():
 def opened(path):
     """Yield the Pillow image whose header was read, but no pixel yet.
 
+    Args:
+        path: A file, or the `bytes` of one.
+
     Raises:
         UnreadableImage: Opening failed, or anything the caller does with the image.
     """
     try:
-        _check_file(os.stat(path))
         # Not `Image.open(path)`: it maps plain TIFF into memory, which turns them wrong
         # (Pillow 13) and kills the process if the file is cut meanwhile.
-        with open(path, "rb") as stream, Image.open(stream, formats=FORMATS) as image:
+        with _stream(path) as stream, Image.open(stream, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             if max(image.size) > MAX_SIDE:
@@ -121,14 +125,24 @@ def opened(path):
         raise UnreadableImage(" ".join(reason.split())[:120]) from error
 
 
-def _check_file(status):
-    """Refuse what can't be an image by its `os.stat`, such as a pipe, which may never end."""
+def _stream(path):
+    """What can't be an image is refused, such as a pipe, which may never end."""
+    if isinstance(path, bytes):
+        check_size(len(path))
+        return io.BytesIO(path)
+    status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableImage("not a file")
-    if not status.st_size:
+    check_size(status.st_size)
+    return open(path, "rb")
+
+
+def check_size(size):
+    """Refuse a file of so many bytes. Raises `UnreadableImage`."""
+    if not size:
         raise UnreadableImage("empty file")
-    if status.st_size > MAX_BYTES:
-        raise UnreadableImage(f"{status.st_size:,} bytes, more than {MAX_BYTES:,}")
+    if size > MAX_BYTES:
+        raise UnreadableImage(f"{size:,} bytes, more than {MAX_BYTES:,}")
 
 
 def is_deep(image):
@@ -156,16 +170,16 @@ def fit_image(image, resolution, fit):
     height, width = as_pair(resolution)
     check_fit(fit)
     if fit == "crop":
-        image = _cut(image, height, width)
+        image = cut(image, height, width)
     if fit != "pad":
-        return _resize(image, height, width)
+        return resize(image, height, width)
     # Resizing before filling up: a square around 1 x 65,000 would need 4 GB.
     top, left, *inner = padded_box(image.shape[:2], (height, width))
     if inner == [height, width]:
-        return _resize(image, height, width)
+        return resize(image, height, width)
     padded = np.empty((height, width, image.shape[2]), image.dtype)
-    padded[:] = _background(image)
-    padded[top : top + inner[0], left : left + inner[1]] = _resize(image, *inner)
+    padded[:] = background(image)
+    padded[top : top + inner[0], left : left + inner[1]] = resize(image, *inner)
     return padded
 
 
@@ -255,46 +269,9 @@ def _shallow(image, channels, notes):
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _repeat_grey(pixels, channels):
+def repeat_grey(pixels, channels):
     """`[H, W, 1]` to `[H, W, channels]`; a fourth channel is opaque alpha."""
     pixels = np.repeat(pixels, channels, axis=-1)
     if channels == 4:
         pixels[..., 3] = np.iinfo(pixels.dtype).max
     return pixels
-
-
-def _cut(image, height, width):
-    """The largest centred part of `image` with the proportions height : width."""
-    scale = min(image.shape[0] / height, image.shape[1] / width)
-    inner = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (image.shape[0] - inner[0]) // 2, (image.shape[1] - inner[1]) // 2
-    return image[top : top + inner[0], left : left + inner[1]]
-
-
-def _background(image):
-    border = (image[0], image[-1], image[:, 0], image[:, -1])
-    return np.median(np.concatenate(border), axis=0).round()
-
-
-def _resize(image, height, width):
-    """Resize each channel as float32, which holds 16-bit values exactly."""
-    if image.shape[:2] == (height, width):
-        return image
-    white = np.iinfo(image.dtype).max
-    resized = np.empty((height, width, image.shape[2]), np.float32)
-    if image.shape[2] == 4:
-        # Colour counts by its alpha, else what is invisible bleeds into the rim.
-        alpha = image[..., 3] / np.float32(white)
-        resized[..., 3] = _lanczos(alpha, height, width) * white
-        seen = np.maximum(resized[..., 3] / white, 1 / white)
-        for channel in range(3):
-            resized[..., channel] = _lanczos(image[..., channel] * alpha, height, width) / seen
-    else:
-        for channel in range(image.shape[2]):
-            resized[..., channel] = _lanczos(image[..., channel], height, width)
-    return resized.round().clip(0, white).astype(image.dtype)
-
-
-def _lanczos(plane, height, width):
-    picture = Image.fromarray(np.asarray(plane, np.float32))
-    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))

@@ -34,17 +34,28 @@ def find_images(folder):
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise UsageError(f"Expected a folder of images. {printable(folder)} {problem}.")
-    top = os.path.realpath(folder)
-    paths, others = _walk(top)
-    paths.sort(key=os.fsencode)
-    first = {}  # real path -> the first name of a file that goes by several
-    for path in paths:
-        first.setdefault(os.path.realpath(path) if os.path.islink(path) else path, path)
-    # A file that is linked to is kept under the name that sorts first.
-    images = list(dict.fromkeys(first.values()))
+    images, others = list_files(folder)
     if not images:
         raise DataError(_nothing_found(folder, others))
-    return [folder / path[len(top) :].lstrip(os.sep) for path in images]
+    return images
+
+
+def list_files(folder):
+    """All files below `folder` as `find_images` goes through them: (images, others).
+
+    Raises:
+        DataError: One of the folders may not be read.
+    """
+    top, images, others = os.path.realpath(folder), [], []
+    for path in sorted(_walk(top), key=os.fsencode):
+        (images if is_image(path) else others).append(path)
+    return [[Path(folder) / path[len(top):].lstrip(os.sep) for path in _unlinked(paths)]
+            for paths in (images, others)]
+
+
+def is_image(path):
+    """Whether a file counts as an image, by its name."""
+    return os.path.splitext(path)[1].lower() in EXTENSIONS
 
 
 def spread(count, total):
@@ -61,21 +72,24 @@ def printable(name):
 
 
 def _walk(top):
-    """Return the image paths below `top`, unsorted, and a count of other files by extension."""
-    paths, others = [], collections.Counter()
+    """Yield the path of every file below `top`, unsorted."""
     for parent, folders, files in os.walk(top, followlinks=False, onerror=_refuse):
         folders[:] = [f for f in folders if f[0] != "." and f not in SYSTEM_FOLDERS]
         for name in files:
-            extension = os.path.splitext(name)[1].lower()
             path = os.path.join(parent, name)
-            if name[0] != "." and extension in EXTENSIONS and _may_be_image(path):
-                paths.append(path)
-            else:
-                others[extension or "no extension"] += 1
-    return paths, others
+            if name[0] != "." and _may_be_read(path):
+                yield path
 
 
-def _may_be_image(path):
+def _unlinked(paths):
+    """Each file once, under that of its names that comes first."""
+    first = {}
+    for path in paths:
+        first.setdefault(os.path.realpath(path) if os.path.islink(path) else path, path)
+    return dict.fromkeys(first.values())
+
+
+def _may_be_read(path):
     """Tell pipes and devices, whose reading never ends, from files.
 
     A link that leads nowhere stays in: decoding then reports it with its reason.
@@ -90,8 +104,9 @@ def _refuse(error):
 
 def _nothing_found(folder, others):
     message = f"No images in {printable(folder)}: looked for {', '.join(EXTENSIONS)}"
-    message += f" in it and its folders, found {others.total():,} other files"
+    message += f" in it and its folders, found {len(others):,} other files"
     if others:
-        kinds = (f"{count:,} {printable(kind)}" for kind, count in others.most_common(5))
+        counts = collections.Counter(path.suffix.lower() or "no extension" for path in others)
+        kinds = (f"{count:,} {printable(kind)}" for kind, count in counts.most_common(5))
         message += f" ({', '.join(kinds)})"
     return message + "."

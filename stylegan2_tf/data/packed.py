@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stylegan2_tf.data import build, decode
+from stylegan2_tf.data import build, decode, parallel
 from stylegan2_tf.data.index import find_images, printable, spread
 from stylegan2_tf.errors import OutputError, UsageError
-from stylegan2_tf.files import replacing, sha256, sweep, write_json
+from stylegan2_tf.files import replacing, sweep, write_json
 
 # Part of the cache's name: raise it when decoding or fitting changes a pixel.
 VERSION = 1
@@ -43,6 +43,8 @@ class PackedImages:
             where they differ.
         digests: A hexadecimal text for each image, equal for equal pixels, N of them; () where
             they are not known.
+        intensity: {"low", "high", "unit"}: the values of the volumes that became black and white,
+            where they are the same for all; else None.
     """
 
     array: np.ndarray
@@ -54,6 +56,7 @@ class PackedImages:
     classes: tuple = ()
     source_shape: tuple | None = None
     digests: tuple = ()
+    intensity: dict | None = None
 
     def __len__(self):
         return len(self.array)
@@ -138,7 +141,7 @@ def pack(folder, cache_dir, *, resolution, channels, fit="pad", max_images=None,
     home = Path(cache_dir) / f"packed-{key}"
     packed = _open(home, settings, files)
     if packed is None:
-        with _locked(home):
+        with locked(home):
             # Another run may have packed these images while this one waited.
             packed = _open(home, settings, files)
             if packed is None:
@@ -198,7 +201,7 @@ def _open(home, settings, files):
 
 
 @contextlib.contextmanager
-def _locked(home):
+def locked(home):
     """Let one process at a time pack into `home`; a second waits for the first."""
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -220,19 +223,20 @@ def _build(home, paths, files, settings, progress):
     """Decode `paths` into `home/images.npy` and describe them in `home/images.json`."""
     shape = (*settings["resolution"], settings["channels"])
     options = {name: settings[name] for name in ("resolution", "channels", "fit")}
-    with decode.quiet():
+    with decode.quiet(), parallel.Crew() as crew:
+        crew.start(len(paths))  # their start takes as long as the survey
         found = build.survey(paths, progress)
         needed = len(paths) * math.prod(shape) * found.dtype.itemsize
-        images = build.decoded(paths, threads=found.threads, progress=progress, **options)
-        with _explained(home, needed):
+        images = build.decoded(paths, threads=found.threads, progress=progress, crew=crew,
+                               **options)
+        with explained(home, needed):
             sweep(home)
             if shutil.disk_usage(home).free < needed:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with replacing(home / "images.npy") as temporary:
                 names = [name for name, *_ in files]
-                notices, digests, skipped = build.write(
+                notices, digests, skipped, fingerprint = build.write(
                     temporary, images, names, shape, found.dtype)
-                fingerprint = sha256(temporary)
                 # A kill must not leave a new array beside an old description.
                 (home / "images.json").unlink(missing_ok=True)
             record = {"settings": settings, "dtype": found.dtype.name}
@@ -243,7 +247,7 @@ def _build(home, paths, files, settings, progress):
 
 
 @contextlib.contextmanager
-def _explained(home, needed):
+def explained(home, needed):
     """Turn a full or failing disk into one line; a damaged image never gets here."""
     try:
         yield

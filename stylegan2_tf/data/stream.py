@@ -43,7 +43,7 @@ def order(seed, position, count, num_images):
     return images
 
 
-def batches(packed, *, batch, seed, start=0):
+def batches(packed, *, batch, seed, start=0, share=(0, 1, 1)):
     """Serve `PackedImages` as endless batches of raw integers, gathered in the background.
 
     Not by `tf.data`: an iterator of its that calls Python hangs the interpreter at its end if it
@@ -54,17 +54,23 @@ def batches(packed, *, batch, seed, start=0):
         batch: Images in a batch.
         seed: Integer, 0 or more; the order is `order(seed, ...)`.
         start: The image counter to go on from, such as the one of a checkpoint.
+        share: (first, own, all) replicas, see `Team.share`: of row `i` of a batch only those come
+            where `i % all` is one of the `own` from `first` on. The rows of all workers are
+            together the batch, and no image is read twice.
 
     Yields:
-        Pairs of NumPy arrays: images `[batch, H, W, C]`, uint8 in 0..255 or uint16 in 0..65535
-        (make them floats with `to_float`), and their class indices, int32 `[batch]`, zeros where
-        `packed` carries no labels.
+        Pairs of NumPy arrays: images `[N, H, W, C]`, uint8 in 0..255 or uint16 in 0..65535
+        (make them floats with `to_float`), and their class indices, int32 `[N]`, zeros where
+        `packed` carries no labels. `N` is `batch`, or the part of it that `share` names.
     """
     array = packed.array
     labels = np.zeros(len(array), np.int32) if packed.labels is None else packed.labels
 
+    first, own, replicas = share
+    mine = (np.arange(batch) - first) % replicas < own
+
     def gather(position):
-        chosen = order(seed, position, batch, len(array))
+        chosen = order(seed, position, batch, len(array))[mine]
         return np.asarray(array[chosen]), labels[chosen].astype(np.int32)
 
     positions = itertools.count(start, batch)

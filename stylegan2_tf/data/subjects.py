@@ -85,7 +85,7 @@ def split_by_subject(names, share, *, seed=0, pattern=None):
     if not 0 < share < 1:
         raise UsageError(f"`share` must lie between 0 and 1. Received: share={share}")
     groups = find_subjects(names, pattern) or names
-    order = _shuffled(groups, seed)
+    order = shuffled(groups, seed)
     count = min(max(round(share * len(order)), 1), len(order) - 1)
     return _parts(groups, order[count:])
 
@@ -107,7 +107,7 @@ def halves(groups, *, seed=0):
     """
     sizes = collections.Counter(groups)
     chosen, balance = set(), 0
-    for group in _shuffled(groups, seed):
+    for group in shuffled(groups, seed):
         if balance <= 0:
             chosen.add(group)
             balance += sizes[group]
@@ -171,7 +171,7 @@ def _captured(names, pattern):
     return subjects
 
 
-def _shuffled(groups, seed):
+def shuffled(groups, seed):
     """The distinct groups in an order that new groups do not change."""
     def key(group):  # a name may hold bytes that are not UTF-8, as lone surrogates
         return hashlib.sha256(f"{seed}:{group}".encode("utf-8", "surrogatepass")).digest()

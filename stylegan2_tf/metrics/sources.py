@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stylegan2_tf.data import divide, division_of, find_images, pack, printable
+from stylegan2_tf.data import divide, division_of, find_images, printable
 from stylegan2_tf.data.decode import UnreadableImage, opened
 from stylegan2_tf.data.division import OPTIONS
 from stylegan2_tf.errors import DataError, UsageError
@@ -19,6 +19,7 @@ from stylegan2_tf.files import sha256
 from stylegan2_tf.latent.listing import LIST, listed
 from stylegan2_tf.manifest import read_manifest
 from stylegan2_tf.options import flag
+from stylegan2_tf.preparation import is_plain, native_form, open_images
 from stylegan2_tf.run_folder import find_model
 from stylegan2_tf.sides import as_pair, as_text
 
@@ -156,7 +157,8 @@ def _untold(options):
 
 
 def _pack(folder, cache, form):
-    return pack(folder, cache, resolution=form.resolution, channels=form.channels, fit=form.fit)
+    return open_images(folder, cache, resolution=form.resolution, channels=form.channels,
+                       fit=form.fit)
 
 
 def _drawn(folder, names):
@@ -183,6 +185,9 @@ def _source(folder, packed, *notices):
 
 def find_form(folder, resolution=None, channels=None, fit="pad"):
     """The form that most images below `folder` have already; `resolution` and `channels` win."""
+    if not is_plain(folder):
+        size, own = native_form(folder)
+        return Form((resolution, resolution) if resolution else size, channels or own, fit)
     sizes, modes = collections.Counter(), collections.Counter()
     paths = find_images(folder)
     paths = list(itertools.compress(paths, _drawn(folder, [path.relative_to(folder)

@@ -9,12 +9,14 @@ import hashlib
 import itertools
 import math
 import os
+import tempfile
 
 import numpy as np
 from tqdm import tqdm
 
 from stylegan2_tf.data import decode, find_images, printable, spread, subject_scheme
 from stylegan2_tf.errors import DataError
+from stylegan2_tf.preparation import is_plain, open_native
 
 EXAMPLES = 25  # images in the picture, at most
 THUMBNAIL = 256  # pixels, their longer side at most
@@ -67,7 +69,8 @@ def examine(folder, *, max_images=None, subject_pattern=None, progress=True):
     """Decode the images below `folder` one at a time and gather what is worth knowing.
 
     Args:
-        folder: Any folder that `find_images` accepts.
+        folder: Any folder that `find_images` accepts; or a prepared set, an archive or volumes,
+            whose images are looked at as `prepare` makes them.
         max_images: Decode at most so many, evenly spread over the sorted names.
         subject_pattern: See `subject_scheme`.
         progress: Show a bar, if standard error is a terminal.
@@ -79,17 +82,28 @@ def examine(folder, *, max_images=None, subject_pattern=None, progress=True):
         UsageError: `folder` is no folder, or `subject_pattern` does not fit.
         DataError: There is no image, or none can be read.
     """
-    paths = find_images(folder)
-    names = [os.path.relpath(path, folder) for path in paths]
+    if is_plain(folder):
+        paths = find_images(folder)
+        names = [os.path.relpath(path, folder) for path in paths]
+        return _examine(folder, names, lambda index: _read(paths[index]), max_images,
+                        subject_pattern, progress)
+    with tempfile.TemporaryDirectory(prefix="stylegan2-tf-") as cache:
+        packed = open_native(folder, cache, progress)
+        return _examine(folder, packed.names, lambda index: _of(packed.array[index]), max_images,
+                        subject_pattern, progress)
+
+
+def _examine(folder, names, read, max_images, subject_pattern, progress):
+    """Gather from what `read(index)` returns: see `_read`."""
     if subject_pattern is not None:
         subject_scheme(names, subject_pattern)  # refused before the work, not after it
-    chosen = spread(min(max_images or len(paths), len(paths)), len(paths))
+    chosen = spread(min(max_images or len(names), len(names)), len(names))
     findings, seen, due = Findings(str(folder)), {}, collections.deque(_places(len(chosen)))
     bar = tqdm(chosen, "reading", unit="image", disable=None if progress else True)
     with decode.quiet():
         for place, index in enumerate(bar):
             try:
-                image, notes, kind = _read(paths[index])
+                image, notes, kind = read(index)
             except decode.UnreadableImage as error:
                 findings.unreadable[names[index]] = str(error)
                 continue
@@ -122,6 +136,12 @@ def _read(path):
         mode, deep = image.mode, decode.is_deep(image)
     image, notes = decode.decode(path, 1 if mode[0] in "1LI" else 3)
     return image, notes, f"{16 if deep else 1 if mode == '1' else 8}-bit {mode}"
+
+
+def _of(image):
+    """As `_read`, of an image that is decoded already; alpha is left out."""
+    image = np.ascontiguousarray(image[..., :3])
+    return image, [], f"{8 * image.itemsize}-bit {'L' if image.shape[2] == 1 else 'RGB'}"
 
 
 def _add(findings, seen, name, image, notes, kind):
