@@ -1,7 +1,7 @@
 """How fast training and generation are, beside the bare convolutions of the same step.
 
     python -m benchmarks.speed [--only 64] [--precision bfloat16] [--json AFTER.json]
-                               [--compare BEFORE.json]
+                               [--compare BEFORE.json] [--eager] [--steps 500]
 
 Every cell is a process of its own, whose peak memory the operating system tells at its end. The
 limit is what the convolutions of a step take one after the other when TensorFlow runs each alone,
@@ -23,11 +23,11 @@ CELLS = {
     "256 dcgan": "8 512 8 32 80 --resolution 256 --batch 16 --arch dcgan",
 }
 PRECISIONS = ("float32", "bfloat16")
-COLUMNS = ("cell", "plain", "R1", "path", "images/s", "limit", "share", "generated/s", "first step",
-           "GFLOP", "peak MiB")
+COLUMNS = ("cell", "plain", "R1", "path", "images/s", "limit", "share", "eager", "generated/s",
+           "import + build + first step", "GFLOP", "peak MiB")
 
 
-def measure(cell, precision, repeats, steps):
+def measure(cell, precision, repeats, steps, eager):
     """All figures of one cell, as a dict. Runs in a process of its own."""
     started = time.perf_counter()
     from stylegan2_tf.tf_quiet import import_tensorflow
@@ -53,8 +53,12 @@ def measure(cell, precision, repeats, steps):
              "seconds_first_step": time.perf_counter() - started}
     # The step at each of these counters makes these lazy updates.
     kinds = {step.variant(number * batch): number * batch for number in range(64)}
-    milliseconds = {variant: median_ms(lambda nimg=nimg: step(images, nimg, 0.5)["g_loss"], repeats)
-                    for variant, nimg in sorted(kinds.items())}
+
+    def time_each():
+        return {variant: median_ms(lambda nimg=nimg: step(images, nimg, 0.5)["g_loss"], repeats)
+                for variant, nimg in sorted(kinds.items())}
+
+    milliseconds = time_each()
     found["ms"] = {_name(variant): value for variant, value in milliseconds.items()}
     found["images_per_second"] = 1000.0 * batch / _amortised(milliseconds, config)
     limits, flops = {}, {}
@@ -68,6 +72,10 @@ def measure(cell, precision, repeats, steps):
     found["share"] = found["images_per_second"] / found["limit_images_per_second"]
     found["generated_per_second"] = 1000.0 * batch / median_ms(_generation(tf, step, batch),
                                                                repeats)
+    if eager:
+        tf.config.run_functions_eagerly(True)
+        found["eager_images_per_second"] = 1000.0 * batch / _amortised(time_each(), config)
+        tf.config.run_functions_eagerly(False)
     if steps:
         found["memory_growth_mib"] = _growth(step, images, steps)
     return found
@@ -139,6 +147,7 @@ def run_cell(cell, precision, arguments):
     """`measure` in a process of its own, with its peak memory."""
     command = [sys.executable, "-m", "benchmarks.speed", "--only", cell, "--precision", precision,
                "--repeat", str(arguments.repeat), "--steps", str(arguments.steps), "--here"]
+    command += ["--eager"] * (arguments.eager and precision == "float32")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -157,14 +166,22 @@ def show(rows, before):
         cells = [f"{row['cell']} {row['precision']}", *(
             f"{ms[name]:.0f}" if name in ms else "" for name in ("plain", "R1", "path")),
             f"{row['images_per_second']:.1f}", f"{row['limit_images_per_second']:.1f}",
-            f"{row['share']:.0%}", f"{row['generated_per_second']:.0f}",
-            f"{row['seconds_first_step']:.0f} s", f"{row['gflop_per_image']:.1f}",
+            f"{row['share']:.0%}", f"{row['eager_images_per_second']:.1f}" if (
+                "eager_images_per_second" in row) else "", f"{row['generated_per_second']:.0f}",
+            _start(row), f"{row['gflop_per_image']:.1f}",
             f"{row['peak_mib']:.0f}"]
         old = before.get((row["cell"], row["precision"]))
         if before:
             cells.append(f"{row['images_per_second'] / old['images_per_second']:.2f}x" if old
                          else "")
         print(f"| {' | '.join(cells)} |")
+
+
+def _start(row):
+    """Seconds of each part of the way to the first step."""
+    built = row["seconds_import"] + row["seconds_build"]
+    return (f"{row['seconds_import']:.0f} + {row['seconds_build']:.0f} + "
+            f"{row['seconds_first_step'] - built:.0f} s")
 
 
 def main():
@@ -174,13 +191,15 @@ def main():
     parser.add_argument("--repeat", type=int, default=5, help="of which the median counts")
     parser.add_argument("--steps", type=int, default=0, help="also the growth of memory over so "
                         "many further steps")
+    parser.add_argument("--eager", action="store_true", help="also the same step without "
+                        "tf.function, in float32")
     parser.add_argument("--json", help="write the figures to this file")
     parser.add_argument("--compare", help="figures of an earlier run")
     parser.add_argument("--here", action="store_true", help="measure in this process, print JSON")
     arguments = parser.parse_args()
     if arguments.here:
         print(json.dumps(measure(arguments.only, arguments.precision, arguments.repeat,
-                                 arguments.steps)))
+                                 arguments.steps, arguments.eager)))
         return
     rows = [run_cell(cell, precision, arguments)
             for cell in ([arguments.only] if arguments.only else CELLS)

@@ -17,7 +17,7 @@ LIST, UNFINISHED = "seeds.csv", ".unfinished-seeds.csv"
 GRID = "grid.png"
 COLUMNS = ("file", "seed", "class", "truncation_psi", "noise", "strength", "direction",
            "direction_name", "model_sha256")
-OURS = re.compile(r"seed[0-9]{5,10}(_[+-][0-9.e+-]{1,12})?\.(png|npy)")
+OURS = re.compile(r"seed[0-9]{5,10}(_[+-][0-9.e+-]{1,12})?\.(png|npy|nii\.gz)")
 NEW = "give a new folder, or move it away"
 
 

@@ -114,8 +114,8 @@ def _choose(voxels, axis, options, window):
         raise UnreadableVolume(f"no slice in {options.slices}, for it has {count} "
                                f"{options.axis} slices")
     bright = window[0] + BRIGHT * (window[1] - window[0])
-    left = [index for index in named
-            if np.mean(voxels.take(index, axis) > bright) >= options.empty]
+    planes = np.moveaxis(voxels, axis, 0)  # a view, where `take` copies the whole volume
+    left = [index for index in named if np.mean(planes[index] > bright) >= options.empty]
     if not left:
         raise UnreadableVolume(f"all {len(named)} chosen slices are empty: in each, less than "
                                f"{options.empty:.3g} is brighter than a tenth of the window")
@@ -129,7 +129,7 @@ def _choose(voxels, axis, options, window):
 def _slice(volume, options, index, window):
     axis = AXES.index(options.axis)
     shape, affine, spacing = slice_grid(volume, options.axis, index)
-    plane = volume.voxels.take(index, axis).T[::-1]
+    plane = np.moveaxis(volume.voxels, axis, 0)[index].T[::-1]
     if options.axis == "sagittal":
         plane = plane[:, ::-1]
     if plane.shape != shape:

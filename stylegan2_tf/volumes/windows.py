@@ -67,7 +67,7 @@ def to_grey(values, window, white):
 
 
 def _percentiles(voxels):
-    faces = [voxels.take(side, axis).ravel() for axis in range(3) for side in (0, -1)]
+    faces = [np.moveaxis(voxels, axis, 0)[side].ravel() for axis in range(3) for side in (0, -1)]
     background = np.median(np.concatenate(faces))
     step = math.ceil((voxels.size / SAMPLE) ** (1 / 3))
     sample = voxels[::step, ::step, ::step]
