@@ -15,7 +15,7 @@ test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2
 
 faults: .venv/.installed-dev
-	$(BIN)/python -m pytest -m slow -n 2 tests/faults
+	$(BIN)/python -m pytest -m slow -n 2 tests/faults tests/test_team.py tests/test_trainer.py
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

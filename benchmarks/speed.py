@@ -3,15 +3,16 @@
     python -m benchmarks.speed [--only 64] [--precision bfloat16] [--json AFTER.json]
                                [--compare BEFORE.json] [--eager] [--steps 500]
 
-Every cell is a process of its own, whose peak memory the operating system tells at its end. The
-limit is what the convolutions of a step take one after the other when TensorFlow runs each alone,
-in the same process: 3x3 and 1x1 kernels as the networks are written down in float32, whatever an
-implementation makes of them.
+Every cell is a process of its own; its peak memory is that of the training steps. The limit is what
+the convolutions of a step take one after the other when TensorFlow runs each alone, in the same
+process: 3x3 and 1x1 kernels as the networks are written down in float32, whatever an implementation
+makes of them.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -59,6 +60,7 @@ def measure(cell, precision, repeats, steps, eager):
                 for variant, nimg in sorted(kinds.items())}
 
     milliseconds = time_each()
+    found["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # on Linux
     found["ms"] = {_name(variant): value for variant, value in milliseconds.items()}
     found["images_per_second"] = 1000.0 * batch / _amortised(milliseconds, config)
     limits, flops = {}, {}
@@ -144,17 +146,15 @@ def _resident():
 
 
 def run_cell(cell, precision, arguments):
-    """`measure` in a process of its own, with its peak memory."""
+    """`measure` in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.speed", "--only", cell, "--precision", precision,
                "--repeat", str(arguments.repeat), "--steps", str(arguments.steps), "--here"]
     command += ["--eager"] * (arguments.eager and precision == "float32")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.wait():
         sys.exit(process.returncode)
-    return {**json.loads(output.splitlines()[-1]), "peak_mib": usage.ru_maxrss / 1024}
+    return json.loads(output.splitlines()[-1])
 
 
 def show(rows, before):

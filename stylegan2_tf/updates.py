@@ -118,13 +118,21 @@ class Updates:
         return norm, finite
 
     def _update(self, gradients, variables):
-        """Adam's update of this replica's own weights.
+        """Adam's update of this replica's own weights, one pass over each.
 
-        Not by `optimizer.apply`, which wants all replicas to meet: within `tf.cond` they can't.
+        Not by `optimizer.apply`: it wants all replicas to meet, which they can't within `tf.cond`,
+        and it passes over weights and moments a dozen times.
         """
-        for gradient, variable in zip(gradients, variables, strict=True):
-            self.optimizer.update_step(gradient, variable, self.optimizer.learning_rate)
-        self.optimizer.iterations.assign_add(1)
+        adam = self.optimizer
+        step = tf.cast(adam.iterations.value, tf.float32) + 1.0
+        moments = zip(adam._momentums, adam._velocities, strict=True)
+        for gradient, variable, (mean, power) in zip(gradients, variables, moments, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle, m=mean.value.handle, v=power.value.handle,
+                beta1_power=tf.pow(adam.beta_1, step), beta2_power=tf.pow(adam.beta_2, step),
+                lr=tf.convert_to_tensor(adam.learning_rate), beta1=adam.beta_1, beta2=adam.beta_2,
+                epsilon=adam.epsilon, grad=gradient)
+        adam.iterations.assign_add(1)
 
 
 def average_decay(half_life, nimg, batch):

@@ -207,6 +207,8 @@ def test_the_same_again_does_nothing_and_another_is_refused(folder, tmp_path, mo
         prepare(folder, out, Options(resolution=16, bits=16, seed=3), **QUIET)
     assert ("--resolution (there [8, 8], given [16, 16]); --bits (there not given, given 16); "
             "--seed (there 0, given 3)") in str(caught.value)
+    (folder / "labels.csv").touch()  # no part of it
+    prepare(folder, out, Options(resolution=8), **QUIET)
     save(folder / "new.png", np.zeros((20, 16), np.uint8))
     with pytest.raises(UsageError, match="expected SOURCE as it was when this set was begun"):
         prepare(folder, out, Options(resolution=8), **QUIET)
@@ -237,6 +239,8 @@ def test_places_that_will_not_do(folder, tmp_path):
             (tmp_path / "other", tmp_path / "o2", DataError, "Neither images nor volumes in")):
         with pytest.raises(kind, match=text):
             prepare(source, out, **QUIET)
+    with pytest.raises(UsageError, match=r"--include: .*'\*x\*', which none of 24 does, such as"):
+        prepare(folder, tmp_path / "o3", Options(include="*x*"), **QUIET)
 
 
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(folder, tmp_path):
@@ -371,4 +375,6 @@ def test_the_manifest_is_a_plain_table(folder, tmp_path):
         table = list(csv.DictReader(stream))
     assert {row["source"] for row in table} == {
         os.path.relpath(path, folder) for path in folder.iterdir()}
+    limit = csv.field_size_limit()
     assert read_prepared(tmp_path / "out").names == tuple(row["name"] for row in table)
+    assert csv.field_size_limit() == limit  # of the whole process

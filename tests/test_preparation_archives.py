@@ -67,6 +67,15 @@ def test_labels_of_stylegan2_ada_become_classes(ada, tmp_path):
     assert len(read_prepared(tmp_path / "tens")) == 6
 
 
+def test_labels_of_some_images_only_are_refused(ada, tmp_path):
+    path = ada([[f"{number // 5:05}/img{number:08}.png", number % 2] for number in range(10)])
+    with pytest.raises(DataError, match="class for each of 12 files in its dataset.json .* none "
+                                        "for 2, such as 00002/img00000010.png"):
+        prepare(path, tmp_path / "out", **QUIET)
+    prepare(path, tmp_path / "ones", Options(classes="1"), **QUIET)
+    assert len(read_prepared(tmp_path / "ones")) == 5
+
+
 def test_null_labels_are_none(ada, tmp_path):
     prepare(ada(None), tmp_path / "out", **QUIET)
     assert {row["class"] for row in read_manifest(tmp_path / "out")} == {""}

@@ -62,6 +62,10 @@ def test_classes_of_folders_where_they_look_like_classes():
     assert classes(*(f"keras_png_slices_{part}/case_{n}_slice_{n}.png" for n in range(4)
                      for part in ("train", "test"))) == [None] * 8
     assert classes(*files, classes="NC") == ["NC"] * 3
+    # The folder that an archive was made of says nothing.
+    assert classes(*(f"AD_NC/{file}" for file in files)) == ["AD", "AD", "NC", "NC", "NC"]
+    assert classes(*(f"AD_NC/train/{file}" for file in files)) == ["AD", "AD", "NC", "NC", "NC"]
+    assert classes(*(f"AD/{number}_1.png" for number in range(1000, 1004))) == [None] * 4
 
 
 def test_tables_of_files_and_of_subjects(tmp_path):
@@ -79,6 +83,12 @@ def test_tables_of_files_and_of_subjects(tmp_path):
         found(names, labels=str(table))
     table.write_text("subject,label\n001,A\n001,B\n")
     with pytest.raises(DataError, match="one label for a subject, found two for 001 by line 3"):
+        found(names, labels=str(table))
+    table.write_text("subject,label\n001,A\n")
+    with pytest.raises(DataError, match="tell the subject, found 1 others, such as x.nii; give "):
+        found(["sub-001_T1w.nii", "x.nii"], kind="volume", labels=str(table))
+    table.write_text("file,group\na,A\n")
+    with pytest.raises(DataError, match="columns file,label or subject,label, found file,group"):
         found(names, labels=str(table))
     with pytest.raises(UsageError, match="--classes"):
         table.write_text("subject,label\n001,A\n002,B\n")
@@ -134,7 +144,12 @@ def test_pseudonyms_are_those_of_rfc_2104():
 
 
 def test_nothing_tells_a_name(folder, tmp_path):
+    named = Options(include="*[rh]_ses*", subject_pattern="sub-(Smith|[MJB][a-z]+)")
+    prepare(folder, tmp_path / "some", named, keyfile=tmp_path / "key", **QUIET)
+    assert len(read_prepared(tmp_path / "some")) == 4  # Miller and Smith
     prepare(folder, tmp_path / "out", keyfile=tmp_path / "key", **QUIET)
+    text = (tmp_path / "some" / "dataset.json").read_bytes()
+    assert b"Smith" not in text and b"[rh]" not in text
     text = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
     for word in (b"Miller", b"Smith", b"Jones", b"Brown", b"2006", b"secret"):
         assert word not in text

@@ -15,9 +15,11 @@ from PIL import Image
 from stylegan2_tf.cli import main
 from stylegan2_tf.data import pack
 from stylegan2_tf.errors import DataError, UsageError
+from stylegan2_tf.latent.targets import image_paths, read_targets
 from stylegan2_tf.metrics.sources import Form, find_form, read_images
 from stylegan2_tf.preparation import (
     Options,
+    check_fit,
     image_names,
     is_plain,
     native_form,
@@ -101,6 +103,27 @@ def test_a_set_of_another_size_is_fitted_once(prepared, tmp_path, monkeypatch):
     assert again.fingerprint == opened.fingerprint
 
 
+def test_training_undoes_the_padding_that_a_set_has(folder, prepared, tmp_path):
+    for name, options in (("pad", {}), ("crop", dict(fit="crop"))):
+        prepare(folder, tmp_path / name, Options(resolution=16, **options), progress=False)
+    assert read_prepared(tmp_path / "pad").source_shape == (12, 10)
+    smaller, other = (open_images(tmp_path / "pad", tmp_path / "cache", resolution=sides,
+                                  channels=1, progress=False) for sides in (8, (8, 10)))
+    assert smaller.source_shape == (12, 10)  # its bars, to scale
+    assert other.source_shape == (16, 16)  # bars of two kinds: those of the set are kept
+    for path, fit in ((folder, "crop"), (prepared, "crop"), (tmp_path / "pad", "pad"),
+                      (tmp_path / "crop", "crop"), (tmp_path / "none", "pad")):
+        check_fit(path, fit)
+    with pytest.raises(UsageError, match="--fit: expected crop, by which .*crop was prepared"):
+        check_fit(tmp_path / "crop", "pad")
+    (tmp_path / "crop" / "dataset.json").write_text(json.dumps({
+        "format": "stylegan2_tf prepared images", "shape": None}))
+    check_fit(tmp_path / "crop", "pad")  # damaged, which opening it says
+    assert main(["train", str(tmp_path / "pad"), str(tmp_path / "run"), "4", "8", "4", "4", "4",
+                 "--resolution", "16", "--fit", "crop"]) == 2
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_archive_is_prepared_into_the_cache(archive, folder, tmp_path, capsys):
     opened = open_images(archive, tmp_path / "cache", **SAME)
     packed = pack(folder, tmp_path / "other", **SAME)
@@ -166,6 +189,17 @@ def test_evaluation_reads_them_all(prepared, archive, volumes, tmp_path):
         source = read_images(path, tmp_path / "cache", form)
         assert len(source.images) == count and source.images.shape[1:3] == form.resolution
     assert find_form(archive, 32, 3) == Form((32, 32), 3, "pad")
+
+
+def test_projection_takes_them_all(folder, prepared, archive, volumes):
+    files = read_targets(image_paths([folder]), (16, 16), 1)
+    for path in (prepared, archive):
+        paths = image_paths([folder / "case_000_slice_0.nii.png", path])
+        assert len(paths) == 13 and os.fspath(paths[1]) == (
+            f"{path}/sub-000/case_000_slice_0.nii.png")
+        found = read_targets(paths, (16, 16), 1)
+        np.testing.assert_array_equal(found, np.concatenate([files[:1], files]))
+    assert read_targets(image_paths([volumes]), (16, 16), 3).shape == (10, 16, 16, 3)
 
 
 def test_preview_looks_at_them_all(prepared, archive, volumes):

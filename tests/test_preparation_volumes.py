@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from stylegan2_tf.errors import DataError
+from stylegan2_tf.errors import DataError, UsageError
 from stylegan2_tf.preparation import Options, prepare, read_manifest, read_prepared, undo
 from stylegan2_tf.volumes import SliceOptions, find_volumes, open_volume
 from stylegan2_tf.volumes.placement import Placement
@@ -81,6 +81,9 @@ def test_a_set_of_another_size_still_knows_the_way(tmp_path):
         [row[name] for name in kept] for row in second]
     plane, affine = undo(second[1], np.ones((64, 32), np.uint8), order=0)
     assert plane.shape == (8, 10) and affine == json.loads(first[1]["transform"])["affine"]
+    with pytest.raises(UsageError, match="--per-volume: expected volumes as SOURCE"):
+        prepare(tmp_path / "first", tmp_path / "third",
+                Options(slices=SliceOptions(per_volume=2)), **QUIET)
 
 
 def test_one_window_for_all_or_none(tmp_path):
@@ -105,7 +108,8 @@ def test_volumes_that_cannot_be_read_are_left_out(tmp_path):
     (tmp_path / "in" / "alone.hdr").write_bytes(b"x" * 348)
     skipped = prepare(tmp_path / "in", tmp_path / "out", Options(slices=ALL), **QUIET)
     assert set(skipped) == {"alone.hdr", "broken.nii.gz"} and all(skipped.values())
-    assert len(read_prepared(tmp_path / "out")) == 4
+    packed = read_prepared(tmp_path / "out")
+    assert len(packed) == 4 and packed.notices[-1].startswith("the subject of 1 volumes")
     (tmp_path / "in" / "good.nii").unlink()
     with pytest.raises(DataError, match="expected an image or a volume that can be read"):
         prepare(tmp_path / "in", tmp_path / "none", **QUIET)

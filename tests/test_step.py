@@ -266,7 +266,7 @@ def test_r1_and_r2_and_their_gradient_against_a_quadratic_critic(tiny_config, r1
     """R = gamma / 2 a^2 mean |x|^2 and dR/da = gamma a mean |x|^2, times the interval."""
     step = make_step(tiny_config(r1_gamma=r1, r2_gamma=r2, r1_interval=7))
     step.discriminator = step._d._network = QuadraticCritic()
-    step._d.optimizer = keras.optimizers.SGD(1e-5)
+    step._d._update = keras.optimizers.SGD(1e-5).apply
     real, fake = (tf.random.stateless_normal((BATCH, 16, 16, 1), (seed, 0)) for seed in (1, 2))
     powers = [np.mean(np.sum(x.numpy().astype(np.float64) ** 2, axis=(1, 2, 3)))
               for x in (real, fake)]
@@ -362,7 +362,7 @@ def test_the_path_length_update_is_weighted_by_the_steps_in_between(tiny_config)
     moves = []
     for interval in (1, 5):
         step = make_step(tiny_config(pl_weight=2.0, pl_interval=interval))
-        step._g.optimizer = keras.optimizers.SGD(1.0)
+        step._g._update = keras.optimizers.SGD(1.0).apply
         before = step.generator.synthesis.constant.numpy()
         step._regularize_generator(None, tf.constant(0, tf.int64), 2)
         moves.append(step.generator.synthesis.constant.numpy() - before)

@@ -224,6 +224,7 @@ def test_pictures_that_cannot_be_written_do_not_stop_the_run(
     assert final_state(tmp_path)[0] == "step-00000010"
 
 
+@pytest.mark.slow
 def test_kill_in_the_middle_of_an_epoch_then_the_same_command(data, tmp_path):
     """Kill -9 after the first checkpoint: the final state equals the uninterrupted run's."""
     code, _, errors = run(command(data, tmp_path / "whole", "--epochs", "10"))

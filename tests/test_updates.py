@@ -102,3 +102,24 @@ def test_forgetting_is_a_new_optimizer_at_the_same_rate(make):
     fresh.used.assign(network.used)
     apply(updates, network), apply(other, fresh)
     np.testing.assert_allclose(network.values()[0], fresh.values()[0], rtol=1e-6)
+
+
+def test_the_fused_update_is_adam_of_keras(tiny_config):
+    """One pass over weights and moments gives what Keras' own dozen passes give."""
+    layers = [keras.layers.Dense(3, name="own"), keras.layers.Dense(3, name="keras")]
+    for layer in layers:
+        layer.build((None, 4))
+    layers[1].set_weights(layers[0].get_weights())
+    updates = Updates(layers[0], tiny_config(), rate=0.01, interval=16)
+    adam = keras.optimizers.Adam(0.01 * 16 / 17, beta_1=updates.optimizer.beta_1,
+                                 beta_2=updates.optimizer.beta_2, epsilon=1e-8)
+    adam.build(layers[1].trainable_variables)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        gradients = [tf.constant(rng.normal(size=shape), tf.float32) for shape in ((4, 3), (3,))]
+        updates._update(gradients, layers[0].trainable_variables)
+        adam.apply(gradients, layers[1].trainable_variables)
+    for one, other in zip(layers[0].get_weights(), layers[1].get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    for one, other in zip(updates.optimizer.variables, adam.variables, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)

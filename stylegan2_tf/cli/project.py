@@ -14,9 +14,9 @@ PICTURE, FILM, TABLE, LATENTS = (
 
 def add_arguments(parser):
     shared.add_model(parser)
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders of "
-                        f"them, {MOST} images at most; brought to the model's size and channels "
-                        "in the way that its training was")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders, "
+                        f"prepared sets, archives or volumes, {MOST} images at most; brought to "
+                        "the model's size and channels in the way that its training was")
     parser.add_argument("out", metavar="OUT", help=f"folder of {PICTURE} (target, projection, "
                         f"difference, best random sample), {FILM}, {TABLE} and {LATENTS}")
     parser.add_argument("--space", choices=("w", "w+"), default="w", help="one latent for all "

@@ -50,6 +50,8 @@ def add_arguments(parser):
 
 def run(arguments):
     """Train, or with `--dry-run` only say what would happen. Returns the exit code."""
+    from stylegan2_tf.preparation import check_fit
+
     given = dict(vars(arguments))
     dry_run = given.pop("dry_run")
     if given["classes"] is not None:
@@ -57,6 +59,7 @@ def run(arguments):
     if given["labels"] is not None:  # evaluate reads it again, from another folder
         given["labels"] = os.path.abspath(given["labels"])
     config = make_config(given)
+    check_fit(config.data_dir, config.fit)
     for line in explain_preset(config) + warnings(config):
         print(line)
     if dry_run:

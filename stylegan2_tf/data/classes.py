@@ -176,7 +176,8 @@ def _table(rows, columns, bad):
         if set(COLUMNS) <= set(rows.fieldnames):
             return None
         found = printable(",".join(rows.fieldnames))[:200] or "an empty file"
-        raise bad(f"a first line with the columns {','.join(columns)}", found)
+        wanted = " or ".join(dict.fromkeys(map(",".join, (COLUMNS, columns))))
+        raise bad(f"a first line with the columns {wanted}", found)
     table = {}
     for row in rows:
         key, label = ((row[column] or "").strip() for column in columns)

@@ -9,6 +9,7 @@ _HOME = {
     "Options": "options",
     "prepare": "writing",
     "open_images": "opening",
+    "check_fit": "opening",
     "image_names": "opening",
     "native_form": "opening",
     "is_plain": "opening",

@@ -73,10 +73,12 @@ def finish(out, items, identities, target, options, pseudonyms, settings, finger
         name, reason = next(iter(skipped.items()))
         raise DataError(f"SOURCE: expected images or volumes that can be read, found none of "
                         f"{len(items):,}, such as {name}: {reason}")
-    named = name_items(items, identities, gathered.patients, pseudonyms)
+    named = name_items(items, identities, gathered.patients, pseudonyms,
+                       set(gathered.owners.tolist()))
     about = {"format": FORMAT, "version": VERSION, "shape": [total, *target.shape],
              "dtype": target.dtype.name, "fingerprint": fingerprint,
-             "intensity": _intensity(gathered, items), "source_shape": _common(gathered.sides),
+             "intensity": _intensity(gathered, items),
+             "source_shape": _source_shape(gathered, items, target),
              "left_out": len(skipped), "settings": settings,
              "notices": gathered.findings.sentences() + named.notices}
     with open(partial / PIXELS, "r+b") as stream:
@@ -126,7 +128,13 @@ def _intensity(gathered, items):
             "unit": "HU" if gathered.units == {"HU"} else "values of the volume"}
 
 
-def _common(sides):
+def _source_shape(gathered, items, target):
+    """(height, width) that all images had before bars were added to them, or None."""
+    about = read_about(items[0].place[0]) if items[0].kind == "row" else None
+    if about and about["settings"]["fit"] == "pad" and (
+            about["shape"][1] * target.resolution[1] == about["shape"][2] * target.resolution[0]):
+        return about["source_shape"]  # the bars of that set are still there, to scale
+    sides = gathered.sides
     return list(next(iter(sides))) if len(sides) == 1 else None
 
 

@@ -15,6 +15,7 @@ from stylegan2_tf.data import find_labels, find_subjects, printable
 from stylegan2_tf.data.classes import ALL
 from stylegan2_tf.data.division import SPLITS
 from stylegan2_tf.data.subjects import SCHEMES, subject_scheme
+from stylegan2_tf.errors import DataError
 from stylegan2_tf.preparation.tables import labels_by_subject
 
 MOST_CLASSES = 100  # that folders are taken for without being asked
@@ -82,10 +83,12 @@ def _labels(items, names, subjects, options):
     everything = range(len(items))
     classes = None if options.classes == ALL else options.classes
     if options.labels is not None:
-        by_subject = labels_by_subject(options.labels, subjects, classes)
+        by_subject = labels_by_subject(options.labels, names, subjects, classes)
         if by_subject is not None:
             return by_subject
     if options.labels is None and any(item.label is not None for item in items):
+        if classes is None:
+            _check_labels(items)
         # The source itself tells them: as folders, so that the same rules hold.
         names = [f"{item.label}/{index}" if item.label is not None else str(index)
                  for index, item in enumerate(items)]
@@ -95,12 +98,25 @@ def _labels(items, names, subjects, options):
     return found.kept.tolist(), [found.classes[label] for label in found.labels]
 
 
+def _check_labels(items):
+    """Refuse a source that tells the class of some images only."""
+    missing = [item.name for item in items if item.label is None]
+    if missing:
+        raise DataError(f"SOURCE: expected a class for each of {len(items):,} files in its "
+                        f"dataset.json or manifest.csv, found none for {len(missing):,}, such as "
+                        f"{printable(missing[0])}; add them, give --labels FILE.csv, or choose "
+                        "--classes")
+
+
 def _automatic(names, subjects):
     """The folders of the images where these look like classes: two or more, each of several
-    subjects, of which none is in two. Parts of a data set (`train`, `test`) are passed over, and
-    so is what files are only spread by, such as `00012` or `disc1`."""
-    tops = [next((folder for folder in name.split("/")[:-1] if not _is_part(folder)), None)
-            for name in names]
+    subjects, of which none is in two. Folders around all images, as in most archives, are passed
+    over, and so are parts of a data set (`train`, `test`) and what files are only spread by, such
+    as `00012` or `disc1`."""
+    folders = [name.split("/")[:-1] for name in names]
+    around = len(posixpath.commonprefix(folders))
+    tops = [next((folder for folder in path[around:] if not _is_part(folder)), None)
+            for path in folders]
     people = collections.defaultdict(set)
     for index, (top, subject) in enumerate(zip(tops, subjects, strict=True)):
         people[top].add(index if subject is None else subject)

@@ -40,7 +40,6 @@ def read_manifest(folder, columns=COLUMNS):
         DataError: The manifest is missing or damaged.
     """
     path = Path(folder) / MANIFEST
-    csv.field_size_limit(max(csv.field_size_limit(), 2**20))
     kept = [(name, COLUMNS.index(name)) for name in columns]
     try:
         with open(path, **TEXT) as stream:

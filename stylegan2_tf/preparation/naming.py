@@ -26,7 +26,7 @@ class Named(NamedTuple):
     notices: list
 
 
-def name_items(items, identities, patients, pseudonyms):
+def name_items(items, identities, patients, pseudonyms, read=None):
     """Name every item.
 
     Args:
@@ -34,11 +34,13 @@ def name_items(items, identities, patients, pseudonyms):
         identities: `Identity` of each.
         patients: Pseudonym of the patient that its file names, or None; for each.
         pseudonyms: `Pseudonyms` that take the place of all names; None keeps them.
+        read: Indices of the items that could be read, which notices count; None for all.
 
     Returns:
         `Named`.
     """
-    subjects, notices = _subjects(items, identities, patients, pseudonyms)
+    read = range(len(items)) if read is None else read
+    subjects, notices = _subjects(items, identities, patients, pseudonyms, read)
     sessions = [_session(identity, item, pseudonyms)
                 for identity, item in zip(identities, items, strict=True)]
     labels = [identity.label for identity in identities]
@@ -55,15 +57,16 @@ def name_items(items, identities, patients, pseudonyms):
     return Named(names, sources, subjects, sessions, labels, groups, notices)
 
 
-def _subjects(items, identities, patients, pseudonyms):
+def _subjects(items, identities, patients, pseudonyms, read):
     """The subject of each item as it stands in names, and sentences."""
     known, notices, alone = [], [], 0
-    for item, identity, patient in zip(items, identities, patients, strict=True):
+    for index, (item, identity, patient) in enumerate(
+            zip(items, identities, patients, strict=True)):
         if identity.subject is not None or patient is not None or item.kind != "volume":
             known.append(identity.subject)
         else:  # the slices of one volume are those of one person in any case
             known.append(ENDINGS.sub("", item.name))
-            alone += 1
+            alone += index in read
     if alone:
         notices.append(f"the subject of {alone:,} volumes is not known: each counts as one of its "
                        "own (--subject-pattern)")

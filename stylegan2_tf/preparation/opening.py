@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from stylegan2_tf.data import find_images, pack
+from stylegan2_tf.data import find_images, pack, printable
 from stylegan2_tf.data.build import listing
 from stylegan2_tf.data.index import list_files
 from stylegan2_tf.data.parallel import Crew
@@ -31,6 +31,7 @@ from stylegan2_tf.preparation.sources import has_labels, scan
 from stylegan2_tf.preparation.writing import prepare
 from stylegan2_tf.sides import as_pair
 from stylegan2_tf.volumes import is_volume
+from stylegan2_tf.volumes.placement import placement
 
 
 def open_images(path, cache_dir, *, resolution, channels, fit="pad", progress=True):
@@ -45,7 +46,8 @@ def open_images(path, cache_dir, *, resolution, channels, fit="pad", progress=Tr
         cache_dir: Where a cache may lie; created when it is needed.
         resolution: Side of the square in pixels, or a pair (height, width).
         channels: 1, 3 or 4.
-        fit: "pad", "crop" or "stretch"; does not count for a prepared set of that size.
+        fit: "pad", "crop" or "stretch"; does not count for a prepared set of that size (see
+            `check_fit`).
         progress: Show a bar, if standard error is a terminal.
 
     Returns:
@@ -66,6 +68,29 @@ def open_images(path, cache_dir, *, resolution, channels, fit="pad", progress=Tr
                     progress=progress)
     options = Options(resolution=resolution, channels=channels, fit=fit)
     return _open_cached(path, Path(cache_dir), options, progress)
+
+
+def check_fit(path, fit):
+    """Refuse to train by another `fit` than that of a prepared set.
+
+    The run's own is what undoes padding and lays images over a volume.
+
+    Args:
+        path: As of `open_images`.
+        fit: "pad", "crop" or "stretch".
+
+    Raises:
+        UsageError: `path` is a prepared set of which another fit would have made other images.
+    """
+    about = None if is_address(path) else read_about(path)
+    try:
+        own, source, target = about["settings"]["fit"], about["source_shape"], about["shape"][1:3]
+    except (KeyError, TypeError):  # no set, its parts, or damaged: opening it tells
+        return
+    if own != fit and (source is None or
+                       placement(source, target, own) != placement(source, target, fit)):
+        raise UsageError(f"--fit: expected {own}, by which {printable(path)} was prepared, found "
+                         f"{fit}; give the same, or prepare it anew")
 
 
 def open_native(path, cache_dir, progress=True):

@@ -6,9 +6,10 @@ import dataclasses
 from tqdm import tqdm
 
 from stylegan2_tf.data import decode
-from stylegan2_tf.errors import DataError
+from stylegan2_tf.errors import DataError, UsageError
+from stylegan2_tf.options import flag
 from stylegan2_tf.preparation.reading import Target, read_header
-from stylegan2_tf.volumes import UnreadableVolume, read_slices
+from stylegan2_tf.volumes import SliceOptions, UnreadableVolume, read_slices
 
 
 def find_target(items, options, crew, progress):
@@ -21,6 +22,7 @@ def find_target(items, options, crew, progress):
         progress: Show a bar, if standard error is a terminal.
 
     Raises:
+        UsageError: Slices are asked for, but the source is a prepared set.
         DataError: The resolution is not given, and nothing can be read that would tell it.
     """
     sizes, deep, colours = collections.Counter(), 0, 0
@@ -34,6 +36,7 @@ def find_target(items, options, crew, progress):
                 deep += header.bits == 16
                 colours += header.colour
     if items[0].kind == "row":
+        _check_uncut(options.slices)
         (size, channels, deep) = _of_set(items[0])
         sizes[size] = 1
     else:
@@ -42,6 +45,16 @@ def find_target(items, options, crew, progress):
                                            default=None) or _of_volumes(items, options)
     return Target(tuple(resolution), options.channels or channels, options.fit,
                   options.bits or (16 if deep else 8), options.slices)
+
+
+def _check_uncut(slices):
+    """Refuse options that would do nothing: the manifest would tell them of slices cut before."""
+    default = SliceOptions(bits=slices.bits)
+    given = [field.name for field in dataclasses.fields(slices)
+             if getattr(slices, field.name) != getattr(default, field.name)]
+    if given:
+        raise UsageError(f"{flag(given[0])}: expected volumes as SOURCE, found a prepared set, "
+                         "whose slices are cut already; prepare it anew from the volumes")
 
 
 def _of_set(item):

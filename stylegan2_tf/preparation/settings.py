@@ -31,6 +31,9 @@ def settings_of(source, options, pseudonyms):
     slices = content.pop("slices")
     del slices["bits"]
     hidden = pseudonyms is not None
+    for name in ("include", "subject_pattern"):  # these may name people
+        if hidden and content[name] is not None:
+            content[name] = pseudonyms("option", content[name])
     # Folders around the source may name people, and sets are passed on.
     place = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
     told = pseudonyms("source", path) if hidden else f"{Path(path).name} ({place})"

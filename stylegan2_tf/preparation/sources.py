@@ -55,7 +55,8 @@ def scan(source, scratch, include=None):
         `Found`.
 
     Raises:
-        UsageError: There is nothing at `source`, or something of another kind.
+        UsageError: There is nothing at `source`, or something of another kind; or `include`
+            matches nothing of it.
         DataError: It holds neither image nor volume.
     """
     source = Path(source)
@@ -75,7 +76,8 @@ def scan(source, scratch, include=None):
                          f"{printable(source)}")
     items = [item for item in found.items if _matches(item.name, include)]
     if not items:
-        raise DataError(_nothing_in(source, found, include))
+        kind = UsageError if include is not None and found.items else DataError
+        raise kind(_nothing_in(source, found, include))
     return Found(items, {name: reason for name, reason in found.refused.items()
                          if _matches(name, include)})
 
@@ -85,8 +87,7 @@ def state_of(source):
     source, digest = Path(source), hashlib.sha256()
     if is_prepared(source):
         return read_prepared(source).fingerprint
-    files = sum(list_files(source), []) if source.is_dir() else [source, *_partner(source)]
-    for path in files:
+    for path in _files_that_count(source):
         try:
             status = os.stat(path)
         except OSError:
@@ -94,6 +95,14 @@ def state_of(source):
         digest.update(os.fsencode(f"{os.path.relpath(path, source)}\0{status.st_size}\0"
                                   f"{status.st_mtime_ns}\n"))
     return digest.hexdigest()
+
+
+def _files_that_count(source):
+    """Those that `scan` would look at: a table or a note beside them may change."""
+    if not source.is_dir():
+        return [source, *_partner(source)]
+    images, others = list_files(source)
+    return images + [path for path in others if path == source / LISTING or is_volume(path)]
 
 
 def _folder(folder):
