@@ -34,17 +34,24 @@ class Album:
         """Real images, to compare with."""
         artifacts.save_grid(self._reals, self.run.samples / "reals.png")
 
-    def end_epoch(self, epoch, nimg):
-        """Samples, also beside reals, GIF, and real images as the discriminator sees them.
+    def draw(self, epoch, nimg):
+        """Samples of the networks as they are now, and real images as the discriminator sees
+        them. With classes both are of every class in turn.
 
-        With classes samples and reals are of every class in turn. Now and then also the loss
-        plot.
+        Returns:
+            What `write` takes: arrays that training does not change.
+        """
+        fakes = enlarged(draw(self._step.generator_ema, self._latents), self.config.sides)
+        seen = (None if self.config.augment == "none" else self._step.seen(self._reals, nimg))
+        return epoch, fakes, seen, self._caption(epoch, nimg)
+
+    def write(self, epoch, fakes, seen, caption):
+        """Write what was drawn, samples also beside reals, the GIF, now and then the loss plot.
 
         Returns:
             Path of the sample grid.
         """
-        samples, caption = self.run.samples, self._caption(epoch, nimg)
-        fakes = enlarged(draw(self._step.generator_ema, self._latents), self.config.sides)
+        samples = self.run.samples
         grid = artifacts.sample_path(samples, epoch)
         artifacts.save_grid(fakes, grid, caption)
         artifacts.save_png(artifacts.fake_beside_real(fakes, self._reals),
@@ -52,8 +59,8 @@ class Album:
         artifacts.save_gif(samples, self.run.path / "training.gif", epoch)
         if time.monotonic() - self._plotted >= PLOT_SECONDS:
             self.plot()
-        if self.config.augment != "none":
-            artifacts.save_grid(self._step.seen(self._reals, nimg), samples / "augmented.png")
+        if seen is not None:
+            artifacts.save_grid(seen, samples / "augmented.png")
         return grid
 
     def plot(self):

@@ -1,6 +1,7 @@
 """What a run leaves to look at and to use: grids, GIF, saved models, manifest."""
 
 import contextlib
+import functools
 import math
 import os
 import sys
@@ -92,13 +93,17 @@ def save_gif(samples, path, epoch):
     stand in a bar above each frame.
     """
     grids = [sample_path(samples, number) for number in range(1, epoch + 1)]
-    grids = [grid for grid in grids if grid.exists()]
-    stride = math.ceil(len(grids) / GIF_FRAMES)
-    frames = _frames(grids[::-1][::stride][::-1])
+    frames = _frames(_thinned([grid for grid in grids if grid.exists()]))
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
     with files.replacing(path) as temporary:
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=durations,
                        loop=0)
+
+
+def _thinned(grids):
+    """The first, the last, and others at even distances: mostly those of the epoch before."""
+    stride = max(1, math.ceil((len(grids) - 1) / (GIF_FRAMES - 1)))
+    return [*grids[:-1:stride], grids[-1]]
 
 
 def _frames(grids):
@@ -107,10 +112,10 @@ def _frames(grids):
     if max(size) > GIF_SIDE:
         size = tuple(max(1, round(side * GIF_SIDE / max(size))) for side in size)
     if not any(captions):
-        return [_frame(grid, size) for grid in grids]
+        return [_frame(grid, size, _age(grid)) for grid in grids]
     size = _enlarged(size)
     font = _font(captions, size[0])
-    return [_titled(_frame(grid, size), caption, font)
+    return [_titled(_frame(grid, size, _age(grid)), caption, font)
             for grid, caption in zip(grids, captions, strict=True)]
 
 
@@ -119,7 +124,12 @@ def _size_and_caption(grid):
         return image.size, image.info.get("caption", "")
 
 
-def _frame(grid, size):
+def _age(grid):
+    return grid.stat().st_mtime_ns
+
+
+@functools.lru_cache(maxsize=GIF_FRAMES + 1)  # every epoch shows the frames of the one before
+def _frame(grid, size, age):
     with Image.open(grid) as image:
         frame = image.convert("L" if image.mode == "L" else "RGB")
     shrinks = frame.width > size[0]

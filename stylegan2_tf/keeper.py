@@ -1,5 +1,6 @@
 """Everything that a training writes into its folder: trackers, pictures, checkpoints, models."""
 
+import concurrent.futures
 import math
 
 from stylegan2_tf.album import Album
@@ -35,6 +36,8 @@ class Keeper:
         self.album = Album(config, images, run, step_function)
         self.trackers = None
         self.best = {}
+        self._painter = concurrent.futures.ThreadPoolExecutor(1, "pictures")
+        self._painting = None  # the pictures that are being written
 
     def restore(self):
         """The newest checkpoint that is whole, see `Checkpoints.restore`."""
@@ -57,9 +60,25 @@ class Keeper:
         self.trackers.scalars(values, **counters)
 
     def draw_epoch(self, epoch, step, nimg):
-        """The pictures that end an epoch."""
+        """The pictures that end an epoch: drawn now, written while the training goes on."""
+        drawn = self.album.draw(epoch, nimg)
+        self._finish_pictures()
+        self._painting = self._painter.submit(self._paint, drawn, step)
+
+    def _paint(self, drawn, step):
         with forgiving("pictures"):
-            self.trackers.image("images", self.album.end_epoch(epoch, nimg), step=step)
+            self.trackers.image("images", self.album.write(*drawn), step=step)
+
+    def _finish_pictures(self):
+        painting, self._painting = self._painting, None
+        if painting is not None:
+            painting.result()
+
+    def redraw_epoch(self, epoch, nimg):
+        """The pictures of the epoch that a restored checkpoint ended: a kill may have come
+        before they were written."""
+        with forgiving("pictures"):
+            self.album.write(*self.album.draw(epoch, nimg))
 
     def save(self, step, nimg, *, final, **counters):
         """A checkpoint, and the models as they are in it."""
@@ -88,11 +107,14 @@ class Keeper:
 
     def plot(self):
         """The plot of losses, up to date."""
+        self._finish_pictures()
         with forgiving("losses.png"):
             self.album.plot()
 
     def close(self, status):
         """End the trackers. `status`: "finished", "stopped" or "failed"."""
+        self._finish_pictures()
+        self._painter.shutdown()
         if status == "finished":
             self.trackers.artifact("generator", self.run.models / "generator.keras")
         self.trackers.close(status)

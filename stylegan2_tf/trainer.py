@@ -120,6 +120,9 @@ class Trainer:
             self._set_rates()
             # A kill may have come after the checkpoint.
             self.keeper.save_models(self.step, self.nimg)
+            before = (self.nimg - self.step_function.stage.batch) / len(self.images)
+            if math.floor(self.epoch) > math.floor(before):
+                self.keeper.redraw_epoch(math.floor(self.epoch), self.nimg)
 
     def _restored(self):
         """The newest checkpoint in all workers' networks. Returns its counters, or None."""

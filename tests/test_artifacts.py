@@ -65,9 +65,17 @@ def test_gif_of_a_long_run_is_thinned_and_ends_with_the_last_epoch(tmp_path, mon
     write_grids(tmp_path, 11)
     artifacts.save_gif(tmp_path, tmp_path / "training.gif", 11)
     with Image.open(tmp_path / "training.gif") as gif:
-        assert gif.n_frames == 4  # epochs 2, 5, 8, 11
-        gif.seek(3)
+        assert gif.n_frames == 5  # epochs 1, 4, 7, 10, 11
+        gif.seek(4)
         assert np.asarray(gif.convert("L"))[0, 0] == 220
+
+
+def test_a_grid_drawn_anew_is_read_anew(tmp_path):
+    for value in (20, 200):
+        artifacts.save_grid(np.full((4, 8, 8, 1), value, np.uint8),
+                            artifacts.sample_path(tmp_path, 1))
+        artifacts.save_gif(tmp_path, tmp_path / "training.gif", 1)
+        assert (frames(tmp_path / "training.gif") == value).all()
 
 
 def test_gif_is_no_larger_than_its_bound(tmp_path):

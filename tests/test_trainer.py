@@ -131,6 +131,16 @@ def test_a_run_leaves_everything_in_its_folder(tiny_config, make_trainer, tmp_pa
     np.testing.assert_allclose(sample[0, ..., 0], shown, atol=0.01)  # the averaged generator
 
 
+def test_pictures_that_a_kill_prevented_are_drawn_on_resume(tiny_config, make_trainer, tmp_path):
+    make_trainer(tiny_config(epochs=2), tmp_path).run()
+    lost = [tmp_path / "samples/epoch-0002.png", tmp_path / "training.gif"]
+    before = [path.read_bytes() for path in lost]
+    for path in lost:
+        path.unlink()
+    assert make_trainer(tiny_config(epochs=2), tmp_path).run() == 0
+    assert [path.read_bytes() for path in lost] == before
+
+
 def test_resuming_in_the_same_process_is_exact(tiny_config, make_trainer, tmp_path):
     whole = make_trainer(tiny_config(epochs=3), tmp_path / "whole")
     whole.run()
