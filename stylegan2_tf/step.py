@@ -17,7 +17,7 @@ from stylegan2_tf.layers import average_pixels, compiled_epilogues, repeat_pixel
 from stylegan2_tf.precision import epilogue_compiler
 from stylegan2_tf.randomness import Randomness, Stream
 from stylegan2_tf.schedule import Schedule
-from stylegan2_tf.updates import Updates, average_decay, move_average
+from stylegan2_tf.updates import Updates, after, average_decay, move_average
 
 PL_DECAY = 0.01  # SG2 appendix B: how far the mean path length moves at each of its updates
 
@@ -47,6 +47,7 @@ class TrainStep:
         self.discriminator = discriminator
         self.config = config
         generator_ema.set_weights(generator.get_weights())
+        self._growing = (generator.synthesis, generator_ema.synthesis, discriminator.trunk)
         self._compile = epilogue_compiler(generator.synthesis.compute_dtype)
         self.random = Randomness(config, generator, discriminator)
         half = generator.synthesis.compute_dtype == "float16"
@@ -70,8 +71,7 @@ class TrainStep:
         """
         self.stage = stage
         if stage.level is not None:
-            for part in (self.generator.synthesis, self.generator_ema.synthesis,
-                         self.discriminator.trunk):
+            for part in self._growing:
                 part.level = stage.level
         if anew:
             self._g.forget()
@@ -138,13 +138,14 @@ class TrainStep:
         real, label = self._at_stage(to_float(images), fade), self.one_hot(labels)
         metrics, fake = self._train_discriminator(real, label, nimg)
         if lazy_d:
-            metrics.update(self._regularize_discriminator(real, fake, label, nimg))
-        of_generator, w = self._train_generator(real, label, nimg)
+            with after(metrics):
+                metrics.update(self._regularize_discriminator(real, fake, label, nimg))
+        with after(metrics):
+            of_generator, w = self._train_generator(real, label, nimg)
         metrics.update(of_generator)
         if lazy_g:
-            half = max(real.shape[0] // 2, 1)
-            metrics.update(self._regularize_generator(
-                None if label is None else label[:half], nimg, half))
+            with after(metrics):
+                metrics.update(self._regularize_generator(label, nimg, max(real.shape[0] // 2, 1)))
         for layer in self.discriminator.spectral_layers():
             layer.u.assign(layer.next_u())
         mean_w = replicas.mean(tf.reduce_mean(tf.cast(w, tf.float32), axis=0))
@@ -152,16 +153,15 @@ class TrainStep:
         tf.cond(metrics["g_finite"], lambda: move_average(
             self.generator_ema, self.generator, mean_w, decay), lambda: None)
         finite = tf.reduce_all([metrics.pop(name) for name in list(metrics) if "finite" in name])
-        self.skipped.assign_add(tf.cast(~finite, tf.int64))
-        self.skipped_in_a_row.assign(
-            tf.where(finite, tf.constant(0, tf.int64), self.skipped_in_a_row + 1))
+        skipped = tf.cast(~finite, tf.int64)
+        self.skipped.assign_add(skipped)
+        self.skipped_in_a_row.assign(skipped * (self.skipped_in_a_row + 1))
         return replicas.mean(metrics)
 
     def _set_fade(self, alpha, fade):
-        trunk = self.discriminator.trunk
-        trunk.alpha.assign(alpha)
+        self.discriminator.trunk.alpha.assign(alpha)
         if self.stage.level is not None:
-            for part in (trunk, self.generator.synthesis, self.generator_ema.synthesis):
+            for part in self._growing:
                 part.fade.assign(fade)
 
     def one_hot(self, labels):
@@ -276,6 +276,7 @@ class TrainStep:
 
     def _regularize_generator(self, label, nimg, batch):
         """Path length in an update of its own, on a smaller batch (SG2 section 3.2, appendix B)."""
+        label = None if label is None else label[:batch]
         with self._g.tape() as tape:
             ws, _ = self.random.latents(nimg, batch, Stream.PL_LATENT, label)
             lengths = self._path_lengths(ws, self.random.noise(nimg, batch, Stream.PL_NOISE),
@@ -293,8 +294,7 @@ class TrainStep:
         with tf.GradientTape() as tape:
             tape.watch(ws)
             images = self.generator.synthesis(ws, noise=noise)
-            pixels = images.shape[1] * images.shape[2]
-            y = replicas.normal(images.shape, seed) / math.sqrt(pixels)
+            y = replicas.normal(images.shape, seed) / math.sqrt(math.prod(images.shape[1:3]))
             along = tf.reduce_sum(images * y)
         return losses.path_lengths(
             self._g.scale.gradient(tape, along, ws)[:, :self.generator.synthesis.active_ws])

@@ -135,6 +135,15 @@ class Updates:
         adam.iterations.assign_add(1)
 
 
+def after(metrics):
+    """Inside, all waits for the updates that `metrics` tells of: memory is for one at a time.
+
+    Args:
+        metrics: Tensors by name; those called "..._finite" come from `Updates.apply`.
+    """
+    return tf.control_dependencies([one for name, one in metrics.items() if "finite" in name])
+
+
 def average_decay(half_life, nimg, batch):
     """What the averaged generator keeps in a step of `batch` images; less at the start of a run.
 
