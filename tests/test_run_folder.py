@@ -179,7 +179,8 @@ OTHER = dict(
 
 
 NEEDED = {"best_metric": {"metrics": "swd,kid"}, "stage_kimg": {"progressive": True},
-          "stage_batch": {"progressive": True}, "labels": {"conditional": True}}
+          "stage_batch": {"progressive": True}, "labels": {"conditional": True},
+          "devices": {"batch": 8}}
 
 
 @pytest.fixture

@@ -84,15 +84,16 @@ def scan(source, scratch, include=None):
 
 def state_of(source):
     """A text that changes when the source does: names, sizes and times of its files."""
-    source, digest = Path(source), hashlib.sha256()
+    source, digest = Path(os.path.abspath(source)), hashlib.sha256()
     if is_prepared(source):
         return read_prepared(source).fingerprint
+    above = len(os.path.join(source if source.is_dir() else source.parent, ""))
     for path in _files_that_count(source):
         try:
             status = os.stat(path)
         except OSError:
             continue
-        digest.update(os.fsencode(f"{os.path.relpath(path, source)}\0{status.st_size}\0"
+        digest.update(os.fsencode(f"{os.fspath(path)[above:]}\0{status.st_size}\0"
                                   f"{status.st_mtime_ns}\n"))
     return digest.hexdigest()
 
