@@ -113,11 +113,13 @@ class Keeper:
 
     def close(self, status):
         """End the trackers. `status`: "finished", "stopped" or "failed"."""
-        self._finish_pictures()
-        self._painter.shutdown()
-        if status == "finished":
-            self.trackers.artifact("generator", self.run.models / "generator.keras")
-        self.trackers.close(status)
+        try:
+            self._finish_pictures()
+        finally:
+            self._painter.shutdown()
+            if status == "finished":
+                self.trackers.artifact("generator", self.run.models / "generator.keras")
+            self.trackers.close(status)
 
 
 class NoKeeper:
