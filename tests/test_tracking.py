@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -133,3 +135,26 @@ def test_csv_that_cannot_start_refuses_the_run(tmp_path):
     (tmp_path / "log.csv").mkdir()
     with pytest.raises(OutputError, match="log.csv"):
         make_trackers(tmp_path, fields=FIELDS)
+
+
+def test_a_tracker_has_one_call_at_a_time():
+    """TensorBoard's file would be torn by two threads that write at once."""
+    class Slow(Tracker):
+        inside, overlaps = 0, 0
+
+        def scalars(self, values, *, step, nimg, seconds):
+            self.inside += 1
+            self.overlaps += self.inside > 1
+            time.sleep(0.002)
+            self.inside -= 1
+
+        def image(self, name, path, *, step):
+            self.scalars({}, step=step, nimg=0, seconds=0)
+
+    slow = Slow()
+    trackers = Trackers([slow])
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(40):
+            pool.submit(trackers.image, "images", "a.png", step=number)
+            pool.submit(trackers.scalars, {}, step=number, nimg=0, seconds=0.0)
+    assert slow.overlaps == 0

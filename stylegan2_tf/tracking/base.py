@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 
 
 class Tracker:
@@ -39,6 +40,8 @@ class Tracker:
 class Trackers(Tracker):
     """Hands every call to each tracker of a list; none of them can stop the run.
 
+    Threads may call it at the same time: pictures come from one of their own.
+
     A tracker that raises is tried again at the next call: a full disk may be
     emptied, and a failure costs no time. Its first failure prints one line, later
     ones are silent, and `close` prints how many of its calls were lost.
@@ -50,6 +53,7 @@ class Trackers(Tracker):
     def __init__(self, trackers):
         self.trackers = list(trackers)
         self._failures = [0] * len(self.trackers)
+        self._one_at_a_time = threading.Lock()
 
     def start(self, config):
         self._each("start", config)
@@ -72,7 +76,8 @@ class Trackers(Tracker):
     def _each(self, method, *args, **kwargs):
         for i, tracker in enumerate(self.trackers):
             try:
-                getattr(tracker, method)(*args, **kwargs)
+                with self._one_at_a_time:
+                    getattr(tracker, method)(*args, **kwargs)
             except Exception as error:
                 if not self._failures[i]:
                     complain(tracker.name, f"{reason(error)}; it is tried again")
